@@ -1,0 +1,1 @@
+"""What a sentence and a label are, and where they come from."""

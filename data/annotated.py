@@ -170,7 +170,8 @@ def _label_columns(path: Path, columns: list[str], rows: list[dict], text: str, 
     if len(rest) == 1:
         return rest
     raise InputError(
-        f"{path}: can't tell which columns hold the labels; name them with --label-column (columns: {', '.join(map(repr, columns))})"
+        f"{path}: can't tell which columns hold the labels; name them with --label-column "
+        f"(columns: {', '.join(map(repr, columns))})"
     )
 
 

@@ -39,7 +39,9 @@ def read_table(path: Path, wanted: Sequence[str], known: Sequence[str]) -> tuple
     width = len(cells[0])
     for row, line in zip(cells, lines, strict=True):
         if len(row) != width:
-            raise InputError(f"{path}:{line}: {len(row)} cells where the first row has {width}; quote cells that hold the delimiter")
+            raise InputError(
+                f"{path}:{line}: {len(row)} cells where the first row has {width}; quote cells that hold the delimiter"
+            )
     header = _has_header(cells, {*wanted, *known})
     names = [name.strip() for name in cells[0]] if header else [f"column_{i}" for i in range(1, width + 1)]
     if len(set(names)) < width:

@@ -8,7 +8,6 @@ from decimal import Decimal
 from math import isnan
 from typing import Any
 
-from . import tabular
 from .errors import (
     BAD_JSON,
     BINARY_FILE,
@@ -25,9 +24,11 @@ from .errors import (
     FileError,
     missing_field,
 )
+from .lines import MAX_LINE_BYTES, LineReader
 from .records import Article, Reject
-from .sources import STDIN, ByteStream, Source, open_bytes
-from .tabular import DELIMITERS, LineReader, OnReject, csv_rows, parquet_rows
+from .sources import STDIN, Source
+from .streams import ByteStream, open_bytes
+from .tabular import DELIMITERS, OnReject, csv_rows, parquet_rows
 
 BOM = b"\xef\xbb\xbf"
 HEAD_BYTES = 8192
@@ -157,7 +158,7 @@ def _jsonl(stream: ByteStream, name: str, fields: _Fields, on_reject: OnReject) 
 def _json_object(raw: bytes | None, where: str) -> dict[str, Any] | Reject | None:
     """The object on a line; None for a blank line."""
     if raw is None:
-        return Reject(where, LINE_TOO_LONG, f"over {tabular.MAX_LINE_BYTES} bytes")
+        return Reject(where, LINE_TOO_LONG, f"over {MAX_LINE_BYTES} bytes")
     if not (raw := raw.removeprefix(BOM)).strip():
         return None
     if b"\0" in raw:
@@ -184,13 +185,13 @@ def _text_lines(stream: ByteStream, name: str) -> Iterator[Article | Reject]:
     for raw in lines:
         where = f"{name}:{lines.line}"
         if raw is None:
-            yield Reject(where, LINE_TOO_LONG, f"over {tabular.MAX_LINE_BYTES} bytes")
+            yield Reject(where, LINE_TOO_LONG, f"over {MAX_LINE_BYTES} bytes")
         elif raw.strip():
             yield _text_article(raw.rstrip(b"\r\n"), where)
 
 
 def _text_blocks(stream: ByteStream, name: str) -> Iterator[Article | Reject]:
-    limit = tabular.MAX_LINE_BYTES
+    limit = MAX_LINE_BYTES
     rest, number = b"", 0
     while block := rest + stream.read(limit + 1 - len(rest)):
         cut = len(block) if len(block) <= limit else _block_end(block[:limit])
@@ -242,8 +243,8 @@ def _text_problem(text: str, title: str = "") -> tuple[str, str] | None:
         return BLANK_TEXT, "nothing but white space"
     if "\0" in text or "\0" in title:
         return NUL_BYTE, "in the text" if "\0" in text else "in the title"
-    if len(text) > tabular.MAX_LINE_BYTES:
-        return LINE_TOO_LONG, f"over {tabular.MAX_LINE_BYTES} characters"
+    if len(text) > MAX_LINE_BYTES:
+        return LINE_TOO_LONG, f"over {MAX_LINE_BYTES} characters"
     return None
 
 

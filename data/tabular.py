@@ -1,7 +1,6 @@
-"""Numbered lines and rows: long lines set aside unread, CSV and TSV by the csv module, Parquet by batches of rows."""
+"""The rows of tables, numbered: CSV and TSV by the csv module, Parquet by small batches."""
 
 import csv
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -17,98 +16,14 @@ from .errors import (
     InputError,
     missing_field,
 )
+from .lines import MAX_LINE_BYTES, LineReader, RecordLines, TooLong
 from .records import Reject
-from .sources import ByteStream, Source, open_seekable
+from .sources import Source
+from .streams import ByteStream, open_seekable
 
-MAX_LINE_BYTES = 32 * 2**20
 DELIMITERS = ",;\t|"
 BATCH_ROWS = 256
 OnReject = Callable[[Reject], None]
-
-
-class LineReader:
-    """The lines of a stream, each with its line end; None for a line over MAX_LINE_BYTES, which is skipped unheld.
-
-    Attributes:
-        line: number of the line given last, from 1.
-    """
-
-    def __init__(self, stream: ByteStream, name: str) -> None:
-        self.line = 0
-        self._stream, self._name = stream, name
-
-    def __iter__(self) -> Iterator[bytes | None]:
-        return self
-
-    def __next__(self) -> bytes | None:
-        """Raises FileError, with `where` at this line, if the data is damaged."""
-        try:
-            raw: bytes | None = self._stream.readline(MAX_LINE_BYTES + 1)
-            if raw and len(raw) > MAX_LINE_BYTES:
-                while not raw.endswith(b"\n") and (more := self._stream.readline(1 << 16)):
-                    raw = more
-                raw = None
-        except FileError as error:
-            error.where = f"{self._name}:{self.line + 1}"
-            raise
-        if raw == b"":
-            raise StopIteration
-        self.line += 1
-        return raw
-
-
-class _TooLong(Exception):
-    """A physical line, or a record of many, is over the limit."""
-
-
-class _RecordLines:
-    """Feeds lines to csv.reader and keeps those of the record in progress, so that they can be read again."""
-
-    def __init__(self, lines: LineReader) -> None:
-        self._lines = lines
-        self._again: deque[tuple[int, bytes | None]] = deque()
-        self.start()
-
-    def start(self) -> None:
-        """Forget the last record: the next line begins a new one."""
-        self.taken: list[tuple[int, bytes | None]] = []
-        self._not_utf8: set[int] = set()
-        self._size = 0
-
-    @property
-    def bad_utf8(self) -> bool:
-        """Whether a line of this record is not UTF-8."""
-        return any(number in self._not_utf8 for number, _ in self.taken)
-
-    def rewind(self, keep: int = 1) -> None:
-        """Give all but the first `keep` lines of this record again."""
-        self._again.extendleft(reversed(self.taken[keep:]))
-        del self.taken[keep:]
-
-    def __iter__(self) -> Iterator[str]:
-        return self
-
-    def __next__(self) -> str:
-        if self._again:
-            number, raw = self._again.popleft()
-        else:
-            raw = next(self._lines)
-            number = self._lines.line
-        self.taken.append((number, raw))
-        self._size += len(raw or b"")
-        if raw is None or self._size > MAX_LINE_BYTES:
-            raise _TooLong
-        try:
-            return raw.decode("utf-8")
-        except UnicodeDecodeError:
-            self._not_utf8.add(number)
-            return raw.decode("utf-8", "replace")
-
-    def split(self, width: int, *, among: int | None) -> list[str] | None:
-        """The first line cut at tabs, if that gives `width` cells in each of the first `among` lines of the record."""
-        if any(raw is None or raw.count(b"\t") != width - 1 for _, raw in self.taken[:among]):
-            return None
-        return (self.taken[0][1] or b"").decode("utf-8", "replace").rstrip("\r\n").split("\t")
 
 
 def csv_rows(
@@ -125,7 +40,7 @@ def csv_rows(
         FileError: the header can't be read, or the data is damaged.
     """
     csv.field_size_limit(max(csv.field_size_limit(), MAX_LINE_BYTES))
-    lines = _RecordLines(LineReader(stream, name))
+    lines = RecordLines(LineReader(stream, name))
     delimiter, header = _header(lines, name, delimiters, text_field)
     if text_field not in header:
         raise missing_field(name, text_field, header)
@@ -141,14 +56,14 @@ def csv_rows(
             row = next(csv.reader(lines, delimiter=delimiter, strict=True))
         except StopIteration:
             return
-        except (csv.Error, _TooLong) as error:
+        except (csv.Error, TooLong) as error:
             problem = error
         # In a TSV a quotation that begins in one row and ends in the next looks like a quoted cell of two lines.
         unsure = problem or (len(lines.taken) > 1 and len(header) > 1)
         if delimiter == "\t" and unsure and (cells := lines.split(len(header), among=1 if problem else None)):
             row, problem = cells, None
             lines.rewind()
-        if isinstance(problem, _TooLong) and len(lines.taken) == 1:
+        if isinstance(problem, TooLong) and len(lines.taken) == 1:
             reject(LINE_TOO_LONG, f"over {MAX_LINE_BYTES} bytes")
         elif problem:
             last = lines.taken[-1][0]
@@ -164,7 +79,7 @@ def csv_rows(
             yield lines.taken[0][0], dict(zip(header, row, strict=True))
 
 
-def _header(lines: _RecordLines, name: str, delimiters: str, text_field: str) -> tuple[str, list[str]]:
+def _header(lines: RecordLines, name: str, delimiters: str, text_field: str) -> tuple[str, list[str]]:
     """The delimiter and the column names, made unique."""
     try:
         while not (first := next(lines)).strip():
@@ -175,7 +90,7 @@ def _header(lines: _RecordLines, name: str, delimiters: str, text_field: str) ->
         cells = next(csv.reader(lines, delimiter=best, strict=True))
     except StopIteration:
         raise FileError(f"{name}: no header line", reason=EMPTY_FILE, where=name) from None
-    except _TooLong:
+    except TooLong:
         raise FileError(f"{name}: the header is too long", reason=LINE_TOO_LONG, where=f"{name}:1") from None
     except csv.Error as error:
         raise FileError(f"{name}: the header can't be read: {error}", reason=BAD_CSV, where=f"{name}:1") from error

@@ -105,7 +105,9 @@ def read_checkpoint(folder: str | Path | None = None, *, verify: bool = True) ->
     except CheckpointError:
         raise
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CheckpointError(f"{folder}/{MANIFEST}: damaged ({type(error).__name__}: {error}); copy the model folder anew") from None
+        raise CheckpointError(
+            f"{folder}/{MANIFEST}: damaged ({type(error).__name__}: {error}); copy the model folder anew"
+        ) from None
     if verify:
         _verify(folder, files)
     try:

@@ -116,9 +116,7 @@ class Decider:
         primary, confidence = self.primary(found, given)
         scores = np.round(found.events, DIGITS)
         confidence = np.round(confidence, DIGITS)
-        return [
-            self._record(scores[i], given[i], primary[i], float(confidence[i]), count) for i, count in enumerate(counts)
-        ]
+        return [self._record(scores[i], given[i], primary[i], float(confidence[i]), count) for i, count in enumerate(counts)]
 
     def given(self, events: np.ndarray) -> np.ndarray:
         """(N, n) boolean: which labels are given."""

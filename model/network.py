@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel
+from transformers.utils import logging as transformers_logging
 
 from .heads import SINGLE, HeadLayout
 
@@ -15,6 +16,10 @@ PRIMARY_FILE = "primary_head.safetensors"
 DEFAULT_ENCODER = "sentence-transformers/all-MiniLM-L6-v2"
 _DEFAULT_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 """Of the default encoder's model.safetensors, the same on the hub and in the offline package."""
+
+# A bar for each file that is opened, and a table of the head's weights that are new on purpose, hide what matters.
+transformers_logging.disable_progress_bar()
+transformers_logging.set_verbosity_error()
 
 
 class EncoderError(ValueError):
@@ -69,7 +74,9 @@ def new_network(
     set_dropout(config, dropout, head_dropout)
     config.num_labels = layout.width
     # The attention of these short inputs is cheap; the plain form trains faster on CPU and exports to ONNX unchanged.
-    model = AutoModelForSequenceClassification.from_pretrained(where, config=config, attn_implementation="eager", dtype=torch.float32)
+    model = AutoModelForSequenceClassification.from_pretrained(
+        where, config=config, attn_implementation="eager", dtype=torch.float32
+    )
     tokenizer = AutoTokenizer.from_pretrained(where, use_fast=True)
     _name_labels(model.config, layout, names)
     return model, tokenizer
@@ -77,7 +84,14 @@ def new_network(
 
 def set_dropout(config, dropout: float | None, head_dropout: float | None) -> None:
     """Set the dropout fields that the architectures use under their various names; those it lacks are left alone."""
-    hidden = ("hidden_dropout_prob", "attention_probs_dropout_prob", "dropout", "attention_dropout", "embedding_dropout", "mlp_dropout")
+    hidden = (
+        "hidden_dropout_prob",
+        "attention_probs_dropout_prob",
+        "dropout",
+        "attention_dropout",
+        "embedding_dropout",
+        "mlp_dropout",
+    )
     head = ("classifier_dropout", "seq_classif_dropout", "cls_dropout")
     for value, fields in ((dropout, hidden), (head_dropout, head)):
         for field in fields if value is not None else ():
@@ -118,7 +132,9 @@ def _resize(model: PreTrainedModel, weight: torch.Tensor, bias: torch.Tensor) ->
         model.num_labels = weight.shape[0]
 
 
-def save_network(model: PreTrainedModel, folder: Path, layout: HeadLayout, names: tuple[str, ...], *, dtype=torch.float16) -> None:
+def save_network(
+    model: PreTrainedModel, folder: Path, layout: HeadLayout, names: tuple[str, ...], *, dtype=torch.float16
+) -> None:
     """Write the network as an ordinary Hugging Face classifier of n labels, plus `primary_head.safetensors`.
 
     The model is left with the n labels it is saved with; load it again to go on with it.

@@ -1,6 +1,7 @@
 """What computes the logits: onnxruntime by default, torch where it is asked for, behind one small interface."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Protocol
 
@@ -25,7 +26,12 @@ def processors() -> int:
 
 
 class OnnxRuntime:
-    """The int8 network on onnxruntime, on the CPU."""
+    """The int8 network on onnxruntime, on the CPU.
+
+    The int8 kernels take the scale of their activations from the whole input. Rows run together would share it, and an answer
+    would depend on its neighbours; so each row runs on its own, without its padding, and the threads work on different rows.
+    On short sentences that costs nothing: it was as fast as batches of 8 and faster than batches of 32.
+    """
 
     name = "onnx"
 
@@ -33,23 +39,23 @@ class OnnxRuntime:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads or processors()
+        options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
         try:
             self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime raises its own unrelated classes for each way a file can be bad
             raise CheckpointError(f"{path}: onnxruntime can't open it ({str(error).splitlines()[0][:200]})") from None
-        self._inputs = [entry.name for entry in self._session.get_inputs()]
+        self._pool = ThreadPoolExecutor(threads or processors(), thread_name_prefix="sitrep-onnx")
 
     def logits(self, input_ids: np.ndarray, attention_mask: np.ndarray) -> np.ndarray:
         """See Runtime."""
-        rows = len(input_ids)
-        if rows == 1:
-            # A single row takes a matrix-vector path that sums in another order; two rows don't.
-            input_ids, attention_mask = np.repeat(input_ids, 2, axis=0), np.repeat(attention_mask, 2, axis=0)
-        feed = {"input_ids": input_ids, "attention_mask": attention_mask}
-        return self._session.run(None, {name: feed[name] for name in self._inputs})[0][:rows]
+        lengths = attention_mask.sum(axis=1).tolist()
+        return np.concatenate(list(self._pool.map(self._row, input_ids, lengths)))
+
+    def _row(self, ids: np.ndarray, length: int) -> np.ndarray:
+        row = ids[None, :length]
+        return self._session.run(None, {"input_ids": row, "attention_mask": np.ones_like(row)})[0]
 
 
 def open_runtime(checkpoint: Checkpoint, kind: str = "auto", *, threads: int | None = None, device: str = "cpu") -> Runtime:

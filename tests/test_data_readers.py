@@ -14,10 +14,11 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
-from sitrep.data import errors, sources, tabular
+from sitrep.data import errors, lines, readers, streams, tabular
 from sitrep.data.errors import FileError, InputError
 from sitrep.data.readers import read_articles
-from sitrep.data.sources import Source, expand, open_bytes, open_seekable
+from sitrep.data.sources import Source, expand
+from sitrep.data.streams import open_bytes, open_seekable
 
 LINE = b'{"text": "A bridge fell."}\n'
 
@@ -53,6 +54,11 @@ def refusal(inputs, **options) -> str:
         expand(inputs, **options)
     assert "\n" not in str(caught.value)
     return str(caught.value)
+
+
+def limit_lines(monkeypatch, size: int) -> None:
+    for module in (lines, readers, tabular):
+        monkeypatch.setattr(module, "MAX_LINE_BYTES", size)
 
 
 def feed(monkeypatch, data: bytes) -> None:
@@ -218,7 +224,7 @@ def test_seekable_unpacks_and_stops_with_a_remedy_on_a_full_disk(tmp_path, monke
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(sources.shutil, "copyfileobj", full)
+    monkeypatch.setattr(streams.shutil, "copyfileobj", full)
     with pytest.raises(InputError, match="set TMPDIR"):
         open_seekable(expand([str(path)])[0])
 
@@ -251,7 +257,7 @@ def test_lines_of_a_text_file_are_records_with_no_split(tmp_path):
 
 
 def test_a_text_file_over_the_limit_is_cut_at_blank_lines(tmp_path, monkeypatch):
-    monkeypatch.setattr(tabular, "MAX_LINE_BYTES", 21)
+    limit_lines(monkeypatch, 21)
     parts = ["One. Two.\r\n\r\n", "Three. Four.\n\n", "Five.\n\n"]
     path = write(tmp_path / "a.txt", "".join(parts))
     articles, rejects = read(path)
@@ -262,7 +268,7 @@ def test_a_text_file_over_the_limit_is_cut_at_blank_lines(tmp_path, monkeypatch)
 
 @pytest.mark.parametrize("text", ["a line\n" * 10, "é" * 50, "x" * 99, "€" * 33, "😀" * 30])
 def test_a_long_text_without_blank_lines_loses_nothing(tmp_path, monkeypatch, text):
-    monkeypatch.setattr(tabular, "MAX_LINE_BYTES", 21)
+    limit_lines(monkeypatch, 21)
     articles, rejects = read(write(tmp_path / "a.txt", text))
     assert "".join(a.text for a in articles) == text
     assert len(articles) > 3
@@ -326,7 +332,7 @@ def test_an_error_of_the_disk_while_reading_is_set_aside(tmp_path, monkeypatch):
         def read1(self, size=-1):
             raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(sources, "_open", lambda source: Failing())
+    monkeypatch.setattr(streams, "_open", lambda source: Failing())
     assert rejected(path)[:2] == ("", errors.UNREADABLE_FILE)
 
 
@@ -483,7 +489,7 @@ def test_nineteen_records_without_text_are_only_set_aside(tmp_path):
 
 
 def test_a_long_line_is_set_aside_without_being_held(tmp_path, monkeypatch):
-    monkeypatch.setattr(tabular, "MAX_LINE_BYTES", 1 << 16)
+    limit_lines(monkeypatch, 1 << 16)
     long = b'{"text": "' + b"x" * 2**23 + b'"}\n'
     path = write(tmp_path / "a.jsonl.gz", LINE + long + LINE + long[:-1])
     [source] = expand([str(path)])
@@ -501,7 +507,7 @@ def test_a_long_line_is_set_aside_without_being_held(tmp_path, monkeypatch):
 
 
 def test_a_line_of_just_the_limit_is_read(tmp_path, monkeypatch):
-    monkeypatch.setattr(tabular, "MAX_LINE_BYTES", len(LINE))
+    limit_lines(monkeypatch, len(LINE))
     articles, rejects = read(write(tmp_path / "a.jsonl", LINE + LINE))
     assert (len(articles), rejects) == (2, [])
 
@@ -509,18 +515,18 @@ def test_a_line_of_just_the_limit_is_read(tmp_path, monkeypatch):
 def test_reading_is_lazy(tmp_path, monkeypatch):
     path = write(tmp_path / "a.jsonl", LINE * 100_000)
     taken = []
-    plain = sources._plain
+    plain = streams._plain
 
     def counted(file):
         for chunk in plain(file):
             taken.append(len(chunk))
             yield chunk
 
-    monkeypatch.setattr(sources, "_plain", counted)
+    monkeypatch.setattr(streams, "_plain", counted)
     articles = read_articles(expand([str(path)])[0], on_reject=pytest.fail)
     assert taken == []
     next(articles)
-    assert sum(taken) <= 3 * sources.CHUNK < path.stat().st_size
+    assert sum(taken) <= 3 * streams.CHUNK < path.stat().st_size
 
 
 # --- standard input ---
@@ -625,7 +631,7 @@ def test_csv_rejects_and_goes_on(tmp_path):
 
 
 def test_csv_lines_and_fields_without_end(tmp_path, monkeypatch):
-    monkeypatch.setattr(tabular, "MAX_LINE_BYTES", 1000)
+    limit_lines(monkeypatch, 1000)
     rows = ["id,text", "1," + "x" * 2000, '2,"open', *["3,fine"] * 300, '4,"open', "5," + "x" * 2000, "6,good"]
     articles, rejects = read(write(tmp_path / "a.csv", "\n".join(rows)))
     assert [a.doc_id for a in articles] == ["3"] * 300 + ["6"]
@@ -670,7 +676,7 @@ def test_a_csv_without_the_column_is_refused_at_once(tmp_path, header, seen, hin
     ],
 )
 def test_a_header_that_cannot_be_read_sets_the_file_aside(tmp_path, monkeypatch, data, reason):
-    monkeypatch.setattr(tabular, "MAX_LINE_BYTES", 1000)
+    limit_lines(monkeypatch, 1000)
     assert rejected(write(tmp_path / "a.csv", data))[:2] == (":1", reason)
 
 
@@ -814,7 +820,7 @@ def test_parquet_values_python_cannot_hold(tmp_path):
 
 
 def test_a_parquet_text_over_the_limit(tmp_path, monkeypatch):
-    monkeypatch.setattr(tabular, "MAX_LINE_BYTES", 1000)
+    limit_lines(monkeypatch, 1000)
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table({"text": ["x" * 1001, "y"]}), path)
     assert rejected(path)[:2] == (":1", errors.LINE_TOO_LONG)

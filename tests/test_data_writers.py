@@ -18,12 +18,14 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
-from sitrep.data import writers
+from sitrep.data import columns, output_file, writers
+from sitrep.data.columns import COLUMNS, column_kinds, fit
 from sitrep.data.errors import InputError
 from sitrep.data.readers import read_articles
 from sitrep.data.records import Labelled, Reject, Sentence
+from sitrep.data.rejects import RejectsWriter
 from sitrep.data.sources import expand
-from sitrep.data.writers import COLUMNS, RejectsWriter, Row, column_kinds, fit, open_writer
+from sitrep.data.writers import Row, open_writer
 
 LABELS = ("rain", "snow")
 
@@ -272,8 +274,8 @@ def test_values_json_does_not_know(tmp_path):
 
 def test_fields_of_one_article_are_converted_once(tmp_path, monkeypatch):
     calls = []
-    plain = writers._plain
-    monkeypatch.setattr(writers, "_plain", lambda value: calls.append(value) or plain(value))
+    plain = columns._plain
+    monkeypatch.setattr(columns, "_plain", lambda value: calls.append(value) or plain(value))
     extra = {"a": 1, "b": "x"}
     save(tmp_path / "o.csv", [row(n, extra=extra) for n in range(50)])
     assert calls == [1, "x"]
@@ -350,7 +352,7 @@ class FullDisk(io.FileIO):
 def test_a_full_disk_is_told_with_its_remedy(tmp_path, monkeypatch, name):
     path = tmp_path / name
     path.write_text("earlier")
-    monkeypatch.setattr(writers, "_create", lambda partial: FullDisk(partial, "xb"))
+    monkeypatch.setattr(output_file, "_create", lambda partial: FullDisk(partial, "xb"))
     with pytest.raises(InputError) as caught, open_writer(str(path), label_names=LABELS) as writer:
         writer.write([row(n, text=os.urandom(300).hex()) for n in range(20)])
     assert str(caught.value).startswith(f"{path}: no space left on the disk; free some")
@@ -406,7 +408,7 @@ def test_no_permission(tmp_path, monkeypatch):
         raise PermissionError(13, "Permission denied")
 
     with monkeypatch.context() as patch:
-        patch.setattr(writers, "_create", refuse)
+        patch.setattr(output_file, "_create", refuse)
         with pytest.raises(InputError, match="cannot be written: Permission denied; choose another place"):
             open_writer(str(path), label_names=LABELS)
     path.touch()

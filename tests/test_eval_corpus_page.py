@@ -14,8 +14,9 @@ import pytest
 
 from sitrep.data.codebook import Codebook, Group, Label
 from sitrep.data.errors import InputError
-from sitrep.eval import corpus_page
+from sitrep.eval import corpus_counts
 from sitrep.eval.corpus_page import REQUIRED, write_corpus_page
+from sitrep.eval.timeline import bar_starts, read_day
 
 BOOK = Codebook(
     "weather",
@@ -134,7 +135,7 @@ def test_articles_keep_order_labels_and_paragraphs(tmp_path):
     data = embedded(page(tmp_path, [ROWS[3], ROWS[1], ROWS[0], ROWS[2], ROWS[4]]))
     assert data["labels"] == [["heavy rain", 0], ["hail", 0], ["rock slide", 1], ["drought", 1]]
     first, second = data["docs"]
-    title, paragraph, space = corpus_page.JOIN_TITLE, corpus_page.JOIN_PARAGRAPH, corpus_page.JOIN_SPACE
+    title, paragraph, space = corpus_counts.JOIN_TITLE, corpus_counts.JOIN_PARAGRAPH, corpus_counts.JOIN_SPACE
     assert [s[0] for s in first[3]] == [title, paragraph, space, paragraph]
     assert [s[2] for s in first[3]] == [[2], [1, 0], [], [0]]
     assert [s[4] for s in first[3]] == [0, 0, 0, 1]
@@ -185,7 +186,7 @@ def test_nan_and_null_scores_are_left_out(tmp_path):
 
 
 def test_beyond_the_limit_articles_are_counted_but_not_embedded(tmp_path, monkeypatch):
-    monkeypatch.setattr(corpus_page, "EMBEDDED", 3)
+    monkeypatch.setattr(corpus_counts, "EMBEDDED", 3)
     html = page(tmp_path)
     assert [doc[0] for doc in embedded(html)["docs"]] == ["a"]
     assert len(embedded(html)["docs"][0][3]) == 4  # never half an article
@@ -238,7 +239,7 @@ def test_label_outside_the_codebook_is_refused(tmp_path):
     ],
 )
 def test_dates_are_read_as_written(written, day):
-    assert corpus_page._day(written) == day
+    assert read_day(written) == day
 
 
 @pytest.mark.parametrize(
@@ -252,9 +253,9 @@ def test_dates_are_read_as_written(written, day):
     ],
 )
 def test_long_spans_get_wider_bars(last, unit, count):
-    found, bins = corpus_page._bins([date(2020, 1, 1), last])
-    assert (found, len(bins)) == (unit, count)
-    assert bins == sorted(set(bins))
+    found, starts = bar_starts([date(2020, 1, 1), last])
+    assert (found, len(starts)) == (unit, count)
+    assert starts == sorted(set(starts))
 
 
 def browse(html: str, folder: Path, script: str = "") -> tuple[str, list[str]]:

@@ -1,0 +1,1 @@
+"""Fit a model, and make it one that can be used."""

@@ -11,7 +11,9 @@ LOWEST, HIGHEST = 0.2, 0.75
 """Thresholds stay between these: beyond them a small validation split decides by luck."""
 
 
-def fit_calibration(logits: np.ndarray, events: np.ndarray, primary: np.ndarray, layout: HeadLayout, seed: int = 0) -> Calibration:
+def fit_calibration(
+    logits: np.ndarray, events: np.ndarray, primary: np.ndarray, layout: HeadLayout, seed: int = 0
+) -> Calibration:
     """Calibrate on validation sentences.
 
     Args:
@@ -29,7 +31,7 @@ def fit_calibration(logits: np.ndarray, events: np.ndarray, primary: np.ndarray,
 
 
 def fit_temperature(logits: np.ndarray, gold: np.ndarray) -> float:
-    """The temperature that makes the softmax's log-likelihood highest (Guo et al. 2017, "On Calibration of Modern Neural Networks")."""
+    """The temperature of the softmax's highest log-likelihood (Guo et al. 2017, On Calibration of Modern Neural Networks)."""
 
     def loss(log_temperature: float) -> float:
         probability = softmax(logits / np.exp(log_temperature))

@@ -65,7 +65,10 @@ class TrainConfig:
             (self.max_tokens >= 16, f"max_tokens is {self.max_tokens}; it must be at least 16"),
             (0 <= self.word_dropout < 0.5, f"word_dropout is {self.word_dropout}; it must lie between 0 and 0.5"),
             (self.precision in ("auto", "bf16", "fp32"), f"precision is {self.precision!r}; use auto, bf16 or fp32"),
-            (not self.repeat or len(self.repeat) == len(self.data), f"repeat has {len(self.repeat)} numbers for {len(self.data)} data files"),
+            (
+                not self.repeat or len(self.repeat) == len(self.data),
+                f"repeat has {len(self.repeat)} numbers for {len(self.data)} data files",
+            ),
             (all(times > 0 for times in self.repeat), f"repeat is {list(self.repeat)}; each must be above 0"),
         )
         for passed, message in checks:

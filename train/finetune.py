@@ -39,7 +39,12 @@ def tokenized(rows: Sequence[Annotated], tokenizer, config: TrainConfig, names: 
     encoded = tokenizer([row.text for row in rows], truncation=True, max_length=config.max_tokens)
     events, primary = targets(rows, names)
     # The targets travel under names that the collator leaves alone, as one vector per row.
-    columns = {**encoded, "events": events.tolist(), "primary": primary.tolist(), "length": [len(ids) for ids in encoded["input_ids"]]}
+    columns = {
+        **encoded,
+        "events": events.tolist(),
+        "primary": primary.tolist(),
+        "length": [len(ids) for ids in encoded["input_ids"]],
+    }
     return Dataset.from_dict(columns)
 
 
@@ -49,6 +54,7 @@ class Collator(DataCollatorWithPadding):
     word_dropout: float = 0.0
 
     def __call__(self, features):
+        """Rows → padded tensors, the targets under `labels`."""
         events = torch.tensor([f.pop("events") for f in features])
         primary = torch.tensor([f.pop("primary") for f in features])
         for feature in features:
@@ -73,12 +79,14 @@ class SentenceTrainer(Trainer):
         self.settings = settings
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+        """See head_loss."""
         gold = inputs.pop("labels")
         outputs = model(**inputs)
         loss = head_loss(outputs.logits.float(), gold, self.layout, self.settings.primary_weight)
         return (loss, {"logits": outputs.logits}) if return_outputs else loss
 
     def create_optimizer(self, model=None):
+        """AdamW over parameter_groups."""
         if self.optimizer is None:
             groups = parameter_groups(self.model, self.settings)
             self.optimizer = torch.optim.AdamW(groups, lr=self.settings.learning_rate, fused=True)
@@ -145,6 +153,7 @@ class LogFile(TrainerCallback):
         self.path = path
 
     def on_log(self, args, state, control, logs=None, **kwargs):
+        """Called by the Trainer."""
         if state.is_world_process_zero:
             with self.path.open("a", encoding="utf-8") as stream:
                 stream.write(json.dumps({"step": state.global_step, **(logs or {})}) + "\n")
@@ -158,9 +167,7 @@ def finetune(data: TrainingData, config: TrainConfig, log_path: Path):
     """
     set_seed(config.seed)
     names = data.codebook.names
-    model, tokenizer = new_network(
-        config.encoder, data.layout, names, dropout=config.dropout, head_dropout=config.head_dropout
-    )
+    model, tokenizer = new_network(config.encoder, data.layout, names, dropout=config.dropout, head_dropout=config.head_dropout)
     bf16 = config.precision == "bf16" or (config.precision == "auto" and native_bf16())
     fit = tokenized(data.fit, tokenizer, config, names)
     validation = tokenized(data.validation, tokenizer, config, names)
