@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 # The annotated news that the shipped model was fitted on, and the sentences it must never see.
 NEWS ?= ../shared/news/annotations.jsonl
 NEWS_DEV ?= ../shared/news/dev.jsonl
+# The text that the labels in data/annotations are joined with.
+POOL ?= ../shared/news/pool.jsonl.gz
 
 .PHONY: demo test check bench train eval wheel clean
 
@@ -28,11 +30,16 @@ bench: $(VENV)/.dev
 	$(BIN)/python -m sitrep.eval.bench --output build/bench
 
 train: $(VENV)/.dev
-	$(BIN)/sitrep train train/recipes/shipped.toml --data $(NEWS) --data data/corpus/train.jsonl --exclude $(NEWS_DEV) \
-	  --exclude data/corpus/test.jsonl -o build/model
+	@mkdir -p build
+	$(BIN)/sitrep data hydrate --pool $(POOL) -o build/hydrated.jsonl
+	$(BIN)/sitrep train train/recipes/shipped.toml --data $(NEWS) --data build/hydrated.jsonl --data data/corpus/train.jsonl \
+	  --exclude $(NEWS_DEV) --exclude data/corpus/test.jsonl -o build/model
 
 eval: $(VENV)/.dev
-	$(BIN)/sitrep eval --data $(NEWS_DEV) --baselines --train-data $(NEWS) --train-data data/corpus/train.jsonl -o build/eval
+	@mkdir -p build
+	$(BIN)/sitrep data hydrate --pool $(POOL) -o build/hydrated.jsonl
+	$(BIN)/sitrep eval --data $(NEWS_DEV) --train-data $(NEWS) --train-data build/hydrated.jsonl --train-data data/corpus/train.jsonl \
+	  -o build/eval
 
 wheel: $(VENV)/.dev
 	rm -rf build/lib build/bdist.* sitrep.egg-info

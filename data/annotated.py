@@ -88,7 +88,7 @@ def read_annotated(
         found, kind, ordered = _from_flags(path, rows, chosen, lines), MULTI, False
         names = tuple(chosen)
     else:
-        found, kind, ordered = _from_lists(rows, chosen[0])
+        found, kind, ordered = _from_lists(rows, chosen[0], task)
         names = tuple(sorted({label for labels in found for label in labels}))
     if task is not None and task not in (SINGLE, MULTI):
         raise InputError(f"task {task!r} is unknown; use {SINGLE} or {MULTI}")
@@ -149,7 +149,8 @@ def _text_column(path: Path, columns: list[str], rows: list[dict], asked: str | 
     for name in TEXT_NAMES:
         if name in lower and lower[name] not in labels:
             return lower[name]
-    length = {c: sum(len(r[c]) for r in rows[:500] if isinstance(r.get(c), str)) for c in columns if c not in labels}
+    taken = {*labels, *(name for name in columns if name.lower() in LABEL_NAMES)}
+    length = {c: sum(len(r[c]) for r in rows[:500] if isinstance(r.get(c), str)) for c in columns if c not in taken}
     best = max(length, key=length.__getitem__, default="")
     if not best or not length[best]:
         raise InputError(f"{path}: no column of text; name it with --text-column (columns: {', '.join(map(repr, columns))})")
@@ -176,8 +177,12 @@ def _label_columns(path: Path, columns: list[str], rows: list[dict], text: str, 
 
 
 def _is_binary(rows: list[dict], column: str) -> bool:
-    values = {str(row.get(column)).strip().lower() for row in rows}
+    values = {_flag(row, column) for row in rows}
     return values <= (FALSE | TRUE) and bool(values & TRUE or values & FALSE - {""})
+
+
+def _flag(row: dict, column: str) -> str:
+    return "" if row.get(column) is None else str(row[column]).strip().lower()
 
 
 def _from_flags(path: Path, rows: list[dict], chosen: list[str], lines: list[int]) -> list[tuple[str, ...]]:
@@ -185,7 +190,7 @@ def _from_flags(path: Path, rows: list[dict], chosen: list[str], lines: list[int
     for number, row in zip(lines, rows, strict=True):
         labels = []
         for column in chosen:
-            value = str("" if row.get(column) is None else row[column]).strip().lower()
+            value = _flag(row, column)
             if value in TRUE:
                 labels.append(column)
             elif value not in FALSE:
@@ -194,7 +199,7 @@ def _from_flags(path: Path, rows: list[dict], chosen: list[str], lines: list[int
     return found
 
 
-def _from_lists(rows: list[dict], column: str) -> tuple[list[tuple[str, ...]], str, bool]:
+def _from_lists(rows: list[dict], column: str, task: str | None) -> tuple[list[tuple[str, ...]], str, bool]:
     values = [row.get(column) for row in rows]
     as_list = any(isinstance(value, list) for value in values)
     found = []
@@ -208,7 +213,7 @@ def _from_lists(rows: list[dict], column: str) -> tuple[list[tuple[str, ...]], s
             else:
                 parts = SEPARATORS.split(text)
         found.append(tuple(dict.fromkeys(part for part in parts if part and (part.lower() != NONE or not as_list))))
-    single = not as_list and all(len(labels) == 1 for labels in found)
+    single = task != MULTI and not as_list and all(len(labels) == 1 for labels in found)
     if not single:
         found = [tuple(label for label in labels if label.lower() != NONE) for labels in found]
     return found, SINGLE if single else MULTI, not single

@@ -1,10 +1,15 @@
 """CSV and TSV of annotated sentences, with or without a header."""
 
 import csv
+import io
+import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from .errors import InputError
+
+_QUOTED = re.compile(r'"(?:[^"]|"")*"')
 
 
 def read_table(path: Path, wanted: Sequence[str], known: Sequence[str]) -> tuple[list[str], list[dict], list[int]]:
@@ -17,7 +22,7 @@ def read_table(path: Path, wanted: Sequence[str], known: Sequence[str]) -> tuple
         Column names, rows as dicts, and the line on which each row ends.
 
     Raises:
-        InputError: not UTF-8, or a row has another number of cells than the first one.
+        InputError: can't be opened, not UTF-8, a quote is left open, or a row has another number of cells than the first.
     """
     csv.field_size_limit(2**31 - 1)
     try:
@@ -25,15 +30,22 @@ def read_table(path: Path, wanted: Sequence[str], known: Sequence[str]) -> tuple
     except UnicodeDecodeError as error:
         line = path.read_bytes()[: error.start].count(b"\n") + 1
         raise InputError(f"{path}:{line}: not valid UTF-8; save the file as UTF-8") from None
+    except OSError as error:
+        raise InputError(f"{path}: can't be read ({error.strerror})") from None
     delimiter = "\t" if path.suffix.lower() == ".tsv" else _delimiter(text)
     # A TSV often comes from tools that don't quote; there a stray quote must not swallow the rows after it.
-    quoting = csv.QUOTE_NONE if delimiter == "\t" and not _is_quoted(text) else csv.QUOTE_MINIMAL
+    quoting: Literal[0, 3] = csv.QUOTE_NONE if delimiter == "\t" and not _is_quoted(text) else csv.QUOTE_MINIMAL
     cells, lines = [], []
-    reader = csv.reader(text.split("\n"), delimiter=delimiter, quoting=quoting)
-    for row in reader:
-        if any(cell.strip() for cell in row):
-            cells.append(row)
-            lines.append(reader.line_num)
+    reader = csv.reader(io.StringIO(text), delimiter=delimiter, quoting=quoting, strict=True)
+    ended = 0
+    try:
+        for row in reader:
+            ended = reader.line_num
+            if any(cell.strip() for cell in row):
+                cells.append(row)
+                lines.append(ended)
+    except csv.Error as error:
+        raise InputError(f"{path}:{ended + 1}: {error}; is a quote left open, or one within a cell not doubled?") from None
     if not cells:
         return [], [], []
     width = len(cells[0])
@@ -57,9 +69,11 @@ def _delimiter(text: str) -> str:
 
 
 def _is_quoted(text: str) -> bool:
-    """Whether some cell of the first lines is quoted whole."""
-    cells = [cell.rstrip("\r") for line in text.split("\n", 50)[:50] for cell in line.split("\t")]
-    return any(len(cell) > 1 and cell.startswith('"') and cell.endswith('"') and cell.count('"') % 2 == 0 for cell in cells)
+    """Whether quotes around cells belong to the format: each cell that begins with one is quoted whole."""
+    rows = [line.split("\t") for line in text.split("\n") if line.strip()]
+    if len({len(row) for row in rows}) > 1:
+        return True  # only a quoted cell can hold a tab or a line end
+    return all(_QUOTED.fullmatch(cell) for row in rows for cell in row if cell.startswith('"'))
 
 
 def _has_header(cells: list[list[str]], names: set[str]) -> bool:

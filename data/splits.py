@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from .annotated import Annotated
-from .normalise import words
+from .normalise import normalised, words
 
 SHINGLE = 3
 """Words a shingle."""
@@ -27,7 +27,9 @@ def near_duplicates(left: Sequence[str], right: Sequence[str] | None = None) -> 
     left_sets = [shingles(text) for text in left]
     right_sets = left_sets if right is None else [shingles(text) for text in right]
     index: dict[str, list[int]] = {}
-    for j, grams in enumerate(right_sets):
+    same: dict[str, list[int]] = {}
+    for j, (text, grams) in enumerate(zip(left if right is None else right, right_sets, strict=True)):
+        same.setdefault(" ".join(words(text)), []).append(j)
         for gram in grams:
             index.setdefault(gram, []).append(j)
     pairs = []
@@ -35,9 +37,10 @@ def near_duplicates(left: Sequence[str], right: Sequence[str] | None = None) -> 
         shared: Counter[int] = Counter()
         for gram in grams:
             posting = index.get(gram, ())
-            # Exact duplicates share even their common shingles, so a text of one shingle keeps its posting.
-            if len(posting) <= _COMMON or len(grams) == 1:
+            if len(posting) <= _COMMON:
                 shared.update(posting)
+        # Exact duplicates are found even where every shingle of theirs is common.
+        shared.update({j: len(grams) - shared[j] for j in same.get(" ".join(words(left[i])), ())})
         for j, count in shared.items():
             if (not within or i < j) and count >= SIMILAR * (len(grams) + len(right_sets[j]) - count):
                 pairs.append((i, j))
@@ -67,8 +70,9 @@ def groups(rows: Sequence[Annotated]) -> list[str]:
     # The smallest hash in a group names it, so that the order of the file decides nothing.
     names: dict[int, str] = {}
     for i, row in enumerate(rows):
-        root = find(i)
-        names[root] = min(names.get(root, "~"), row.group or row.id)
+        # The id of a text in another script than Latin is the hash of nothing.
+        name = row.group or (row.id if normalised(row.text) else row.text)
+        names[find(i)] = min(names.get(find(i), name), name)
     return [names[find(i)] for i in range(len(rows))]
 
 

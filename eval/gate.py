@@ -1,6 +1,8 @@
 """The quality gates: int8 must not lose against full precision, and a release must not fall below its floor."""
 
+import argparse
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from importlib import resources
@@ -10,13 +12,16 @@ import numpy as np
 
 from ..data.annotated import Annotated
 from ..model.checkpoint import ONNX, Checkpoint
-from ..model.classifier import Classifier
+from ..model.classifier import Classifier, load
 from ..model.runtime import OnnxRuntime, open_runtime
-from .evaluate import TestSet, outcome_of
+from .evaluate import TestSet, outcome_of, read_test_set
 from .metrics import headline
 
 MAX_DROP = 0.005
 """Micro-F1 (accuracy, for a single label) that int8 may lose against full precision."""
+
+NOISE = 0.01
+"""How far below the measured score a floor is set: other processors round int8 products differently."""
 
 
 class GateError(ValueError):
@@ -43,6 +48,7 @@ def precision_gate(checkpoint: Checkpoint, rows: Sequence[Annotated], *, onnx: P
     test = TestSet("gate", tuple(rows), "", True)
     full = outcome_of(Classifier(checkpoint, open_runtime(checkpoint, "torch")), test)
     small = outcome_of(Classifier(checkpoint, OnnxRuntime(onnx or checkpoint.folder / ONNX)), test)
+    assert full.probability is not None and small.probability is not None
     before, after = headline(full)["micro_f1"], headline(small)["micro_f1"]
     result = {
         "sentences": len(rows),
@@ -90,3 +96,44 @@ def floor_gate(classifier: Classifier, test: TestSet, floors: dict) -> dict[str,
         if not scores[name] >= floor:
             raise GateError(f"{name} is {scores[name]:.4f}, its floor {floor:.4f}")
     return scores
+
+
+def floors_for(classifier: Classifier, test: TestSet) -> dict:
+    """Floors for a model and a test file, at what it reaches now less NOISE."""
+    scores = headline(outcome_of(classifier, test))
+    return {
+        "data_sha256": test.sha256,
+        "model_hash": classifier.checkpoint.model_hash,
+        "noise": NOISE,
+        "floors": {name: round(value - NOISE, 4) for name, value in scores.items()},
+    }
+
+
+def main() -> None:
+    """Hold the shipped model to its floors; with --set-floors, set them anew, lower ones only with --allow-lower."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--data", default="data/corpus/test.jsonl")
+    parser.add_argument("--floors", default="eval/floors.json")
+    parser.add_argument("--set-floors", action="store_true")
+    parser.add_argument("--allow-lower", action="store_true")
+    arguments = parser.parse_args()
+    classifier = load()
+    test = read_test_set(arguments.data, classifier.codebook)
+    path = Path(arguments.floors)
+    if arguments.set_floors:
+        found = floors_for(classifier, test)
+        before = read_floors(path)["floors"] if path.exists() else {}
+        lower = [name for name, floor in found["floors"].items() if floor < before.get(name, 0.0)]
+        if lower and not arguments.allow_lower:
+            parser.error(f"{', '.join(lower)} would be lower than now; --allow-lower if that is meant")
+        path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        print(json.dumps(found["floors"]))
+        return
+    try:
+        print(json.dumps(floor_gate(classifier, test, read_floors(path))))
+    except GateError as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -68,8 +68,17 @@ def interval(outcome: Outcome, *, count: int = RESAMPLES, seed: int = 0) -> dict
     """
     counted = outcome.counted()
     drawn = [fast_headline(take(outcome, rows), counted) for rows in resamples(outcome, count, seed)]
-    ends = (100 * (1 - LEVEL) / 2, 100 * (1 + LEVEL) / 2)
-    return {name: tuple(float(x) for x in np.percentile([d[name] for d in drawn], ends)) for name in drawn[0]}
+    return percentiles(drawn)
+
+
+def percentiles(drawn: list[dict[str, float]]) -> dict[str, tuple[float, float]]:
+    """Both ends of the interval of each score over its resamples, at LEVEL."""
+    low, high = 100 * (1 - LEVEL) / 2, 100 * (1 + LEVEL) / 2
+    found = {}
+    for name in drawn[0]:
+        values = [scores[name] for scores in drawn]
+        found[name] = (float(np.percentile(values, low)), float(np.percentile(values, high)))
+    return found
 
 
 def difference(ours: Outcome, other: Outcome, *, count: int = RESAMPLES, seed: int = 0) -> dict[str, tuple[float, float]]:
@@ -81,5 +90,4 @@ def difference(ours: Outcome, other: Outcome, *, count: int = RESAMPLES, seed: i
     for rows in resamples(ours, count, seed):
         a, b = fast_headline(take(ours, rows), counted), fast_headline(take(other, rows), counted)
         drawn.append({name: a[name] - b[name] for name in a if name in b})
-    ends = (100 * (1 - LEVEL) / 2, 100 * (1 + LEVEL) / 2)
-    return {name: tuple(float(x) for x in np.percentile([d[name] for d in drawn], ends)) for name in drawn[0]}
+    return percentiles(drawn)

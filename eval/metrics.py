@@ -90,7 +90,7 @@ def example_f1(gold: np.ndarray, given: np.ndarray) -> float:
 def per_label(outcome: Outcome) -> list[dict]:
     """Precision, recall, F1 and support of each label, and of none as its complement."""
     rows = []
-    none = (~outcome.gold.any(axis=1))[:, None], (~outcome.given.any(axis=1))[:, None]
+    none = np.atleast_2d(~outcome.gold.any(axis=1)).T, np.atleast_2d(~outcome.given.any(axis=1)).T
     for name, gold, given in [
         *((name, outcome.gold[:, [i]], outcome.given[:, [i]]) for i, name in enumerate(outcome.names)),
         (NONE, *none),

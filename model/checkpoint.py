@@ -98,7 +98,7 @@ def read_checkpoint(folder: str | Path | None = None, *, verify: bool = True) ->
         if manifest["format"] != FORMAT:
             raise CheckpointError(f"{folder}: model format {manifest['format']}, this version reads {FORMAT}; update sitrep")
         layout = HeadLayout(manifest["labels"], manifest["task"], manifest["primary_head"])
-        files = manifest["files"]
+        files = {name: (int(stated["bytes"]), str(stated["sha256"])) for name, stated in manifest["files"].items()}
         max_tokens, pad_id, record = int(manifest["max_tokens"]), int(manifest["pad_id"]), manifest["record"]
     except OSError:
         raise CheckpointError(f"{folder}: no {MANIFEST}, so no finished sitrep model; train one or name another folder") from None
@@ -118,16 +118,16 @@ def read_checkpoint(folder: str | Path | None = None, *, verify: bool = True) ->
         raise CheckpointError(f"{folder}: codebook or calibration can't be read ({error}); copy the model folder anew") from None
     if len(codebook.names) != layout.labels:
         raise CheckpointError(f"{folder}: the codebook has {len(codebook.names)} labels, the network {layout.labels}")
-    digest = hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
+    digest = hashlib.sha256(json.dumps(manifest["files"], sort_keys=True).encode()).hexdigest()
     return Checkpoint(folder, layout, codebook, calibration, max_tokens, pad_id, digest, record)
 
 
-def _verify(folder: Path, files: dict) -> None:
-    for name, stated in files.items():
+def _verify(folder: Path, files: dict[str, tuple[int, str]]) -> None:
+    for name, (size, digest) in files.items():
         path = folder / name
         if Path(name).name != name:
             raise CheckpointError(f"{folder}/{MANIFEST}: {name!r} is not a plain file name; don't use this model")
         if not path.is_file():
             raise CheckpointError(f"{path}: missing; copy the model folder anew")
-        if path.stat().st_size != stated["bytes"] or file_hash(path) != stated["sha256"]:
+        if path.stat().st_size != size or file_hash(path) != digest:
             raise CheckpointError(f"{path}: not the file that {MANIFEST} describes (sha256 differs); copy the model folder anew")

@@ -2,13 +2,14 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import Protocol
 
 from ..data.records import TEXT, TITLE, Article, Reject, Sentence
 from ..data.segment import sentences
-from ..data.writers import Row, Writer
+from ..data.writers import Row
 from .classifier import Classifier
 
 BLOCK = 2048
@@ -16,6 +17,14 @@ BLOCK = 2048
 MAX_CHARACTERS = 20_000
 """A "sentence" longer than this is no sentence (a table, an encoded file) and is set aside."""
 SENTENCE_TOO_LONG = "sentence_too_long"
+
+
+class RowSink(Protocol):
+    """Takes rows: a writer, or something that passes them on to one."""
+
+    def write(self, rows: Sequence[Row]) -> None:
+        """Take some rows."""
+        ...
 
 
 @dataclass(slots=True)
@@ -45,7 +54,7 @@ def cut(article: Article, split: bool) -> Iterator[Sentence]:
 def label(
     articles: Iterable[Article],
     classifier: Classifier,
-    writer: Writer,
+    writer: RowSink,
     on_reject: Callable[[Reject], None],
     *,
     split: bool = True,

@@ -70,15 +70,28 @@ def new_network(
         head_dropout: of the classifier's input; None keeps the encoder's own.
     """
     where = locate_encoder(encoder)
+    try:
+        return _open_encoder(where, layout, names, dropout, head_dropout)
+    except (OSError, ValueError) as error:
+        # The library's own messages run over many lines; the first says what it missed.
+        reason = str(error).strip().split("\n")[0][:300]
+        raise EncoderError(
+            f"encoder {encoder}: can't be opened ({reason}); "
+            "give a folder that holds config.json, model.safetensors and a tokenizer"
+        ) from None
+
+
+def _open_encoder(where: str, layout: HeadLayout, names: tuple[str, ...], dropout: float | None, head_dropout: float | None):
     config = AutoConfig.from_pretrained(where)
     set_dropout(config, dropout, head_dropout)
     config.num_labels = layout.width
     # The attention of these short inputs is cheap; the plain form trains faster on CPU and exports to ONNX unchanged.
     model = AutoModelForSequenceClassification.from_pretrained(
-        where, config=config, attn_implementation="eager", dtype=torch.float32
+        where, config=config, attn_implementation="eager", dtype=torch.float32, use_safetensors=True
     )
     tokenizer = AutoTokenizer.from_pretrained(where, use_fast=True)
-    _name_labels(model.config, layout, names)
+    if layout.width == len(names):
+        _name_labels(model.config, layout.task, names)
     return model, tokenizer
 
 
@@ -111,11 +124,10 @@ def classifier_layer(model: PreTrainedModel) -> tuple[nn.Module, str]:
     return model.get_submodule(parent) if parent else model, leaf
 
 
-def _name_labels(config, layout: HeadLayout, names: tuple[str, ...]) -> None:
-    config.problem_type = f"{layout.task}_classification"
-    if layout.width == len(names):
-        config.id2label = dict(enumerate(names))
-        config.label2id = {name: i for i, name in enumerate(names)}
+def _name_labels(config, task: str, names: tuple[str, ...]) -> None:
+    config.problem_type = f"{task}_classification"
+    config.id2label = dict(enumerate(names))
+    config.label2id = {name: i for i, name in enumerate(names)}
 
 
 def _resize(model: PreTrainedModel, weight: torch.Tensor, bias: torch.Tensor) -> None:
@@ -129,7 +141,7 @@ def _resize(model: PreTrainedModel, weight: torch.Tensor, bias: torch.Tensor) ->
     # Set last: the labels' names follow the number, and `classifier_layer` finds the layer by it.
     model.config.num_labels = weight.shape[0]
     if hasattr(model, "num_labels"):
-        model.num_labels = weight.shape[0]
+        setattr(model, "num_labels", weight.shape[0])  # noqa: B010  # torch types every attribute as a tensor
 
 
 def save_network(
@@ -147,15 +159,15 @@ def save_network(
         head = {"weight": weight[n:].to(dtype).contiguous().cpu(), "bias": bias[n:].to(dtype).contiguous().cpu()}
         save_file(head, folder / PRIMARY_FILE)
         _resize(model, weight[:n], bias[:n])
-    model.config.id2label = dict(enumerate(names))
-    model.config.label2id = {name: i for i, name in enumerate(names)}
-    model.config.problem_type = f"{layout.task}_classification"
+    _name_labels(model.config, layout.task, names)
     model.to(dtype).save_pretrained(folder)
 
 
 def load_network(folder: Path, layout: HeadLayout, device: str = "cpu") -> PreTrainedModel:
     """The network of a checkpoint in full precision, with all `layout.width` outputs, ready for inference."""
-    model = AutoModelForSequenceClassification.from_pretrained(folder, attn_implementation="eager", dtype=torch.float32)
+    model = AutoModelForSequenceClassification.from_pretrained(
+        folder, attn_implementation="eager", dtype=torch.float32, use_safetensors=True
+    )
     if layout.task != SINGLE and layout.primary:
         head = load_file(folder / PRIMARY_FILE)
         parent, leaf = classifier_layer(model)

@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 
+from ..data.errors import InputError
 from .checkpoint import Checkpoint
 from .network import load_network
 
@@ -15,6 +16,11 @@ class TorchRuntime:
     def __init__(self, checkpoint: Checkpoint, *, device: str = "cpu", threads: int | None = None) -> None:
         if threads:
             torch.set_num_threads(threads)
+        try:
+            torch.empty(1, device=device)
+        except (RuntimeError, AssertionError) as error:
+            reason = str(error).splitlines()[0]
+            raise InputError(f"device {device!r} can't be used ({reason}); use cpu") from None
         self._device = device
         self._model = load_network(checkpoint.folder, checkpoint.layout, device)
 

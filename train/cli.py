@@ -100,6 +100,7 @@ def label(inputs, output, folder, no_split, text_field, title_field, id_field, d
     from rich.console import Console
 
     from ..data.errors import InputError
+    from ..data.output_file import named_errors
     from ..data.readers import read_articles
     from ..data.rejects import RejectsWriter
     from ..data.sources import expand
@@ -114,7 +115,8 @@ def label(inputs, output, folder, no_split, text_field, title_field, id_field, d
         rejects_path = f"{output}.rejects.jsonl"
     if rejects_path is not None:
         # A list left by an earlier run would be taken for this one's.
-        Path(rejects_path).unlink(missing_ok=True)
+        with named_errors(rejects_path):
+            Path(rejects_path).unlink(missing_ok=True)
     checkpoint = classifier.checkpoint
     metadata = {
         "sitrep_model": checkpoint.model_hash,
@@ -250,17 +252,39 @@ def evaluate(folder, data, output, baselines, train_data, text_column, label_col
     click.echo(f"written to {output}", err=True)
 
 
+@main.group()
+def data() -> None:
+    """The annotated sentences that the project keeps."""
+
+
+@data.command(epilog="\b\nExample:\n  sitrep data hydrate --pool pool.jsonl.gz -o build/hydrated.jsonl")
+@click.option("--pool", multiple=True, required=True, help="File, folder or glob with the text. May be given again.")
+@click.option("-o", "--output", required=True, help="The JSONL file to write.")
+@click.option("--annotations", help="Folder of stand-off annotations.  [default: the shipped ones]")
+@clear_errors
+def hydrate(pool, output, annotations):
+    """Join the project's labels, which are kept without text, with a local copy of the text."""
+    from ..data.hydrate import hydrate as join
+    from ..data.hydrate import read_stand_off
+
+    done = join(read_stand_off(annotations), pool, output)
+    click.echo(f"{done.found:,} sentences written to {output}")
+    for source, count in sorted(done.missing.items()):
+        click.echo(f"not found: {count:,} of {source}")
+
+
 @main.command(epilog="\b\nExample:\n  sitrep report labels.parquet -o report.html")
 @click.argument("labels")
 @click.option("-o", "--output", required=True, help="The HTML file to write.")
 @click.option("--title", help="Heading of the page.")
+@click.option("--codebook", help="Codebook of the model that labelled the file.  [default: the shipped one]")
 @clear_errors
-def report(labels, output, title):
+def report(labels, output, title, codebook):
     """Turn the Parquet output of `sitrep label` into one self-contained HTML page."""
     from ..data.codebook import load_codebook
     from ..eval.corpus_page import write_corpus_page
 
-    write_corpus_page(labels, output, codebook=load_codebook(), title=title)
+    write_corpus_page(labels, output, codebook=load_codebook(codebook), title=title)
     click.echo(output)
 
 

@@ -3,10 +3,21 @@
 import tomllib
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any, get_args, get_origin
 
 from ..data.annotated import MULTI, SINGLE
 from ..data.errors import InputError
 from ..model.network import DEFAULT_ENCODER
+
+_KINDS = {
+    tuple[str, ...]: "a list of strings",
+    tuple[int, ...]: "a list of whole numbers",
+    str: "a string",
+    int: "a whole number",
+    float: "a number",
+    float | None: "a number",
+}
+"""What a field of each type is called in a message."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,6 +75,12 @@ class TrainConfig:
             (0 < self.validation_share < 0.5, f"validation_share is {self.validation_share}; it must lie between 0 and 0.5"),
             (self.max_tokens >= 16, f"max_tokens is {self.max_tokens}; it must be at least 16"),
             (0 <= self.word_dropout < 0.5, f"word_dropout is {self.word_dropout}; it must lie between 0 and 0.5"),
+            (self.weight_decay >= 0, f"weight_decay is {self.weight_decay}; it must not be below 0"),
+            (0 <= self.warmup < 1, f"warmup is {self.warmup}; it must lie between 0 and 1"),
+            (0 <= (self.dropout or 0) < 1, f"dropout is {self.dropout}; it must lie between 0 and 1"),
+            (0 <= (self.head_dropout or 0) < 1, f"head_dropout is {self.head_dropout}; it must lie between 0 and 1"),
+            (self.primary_weight >= 0, f"primary_weight is {self.primary_weight}; it must not be below 0"),
+            (0 <= self.seed < 2**32, f"seed is {self.seed}; it must lie between 0 and 2**32 - 1"),
             (self.precision in ("auto", "bf16", "fp32"), f"precision is {self.precision!r}; use auto, bf16 or fp32"),
             (
                 not self.repeat or len(self.repeat) == len(self.data),
@@ -84,7 +101,7 @@ def load_recipe(path: str | Path | None, **overrides) -> TrainConfig:
     """A recipe file's settings, with the given ones in place of its own; None for the defaults.
 
     Raises:
-        InputError: no such file, not TOML, an unknown setting, or a value out of range.
+        InputError: no such file, not TOML, an unknown setting, or a value of the wrong type or out of range.
     """
     settings: dict = {}
     if path is not None:
@@ -92,15 +109,23 @@ def load_recipe(path: str | Path | None, **overrides) -> TrainConfig:
             settings = tomllib.loads(Path(path).read_text(encoding="utf-8"))
         except OSError as error:
             raise InputError(f"{path}: can't be read ({error.strerror})") from None
-        except tomllib.TOMLDecodeError as error:
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise InputError(f"{path}: not valid TOML: {error}") from None
-    known = {field.name: field.type for field in fields(TrainConfig)}
+    known: dict[str, Any] = {field.name: field.type for field in fields(TrainConfig)}
+    settings.update({name: value for name, value in overrides.items() if value is not None})
     unknown = sorted(set(settings) - set(known))
     if unknown:
-        raise InputError(f"{path}: unknown setting {unknown[0]!r}; known are {', '.join(known)}")
-    settings.update({name: value for name, value in overrides.items() if value is not None})
+        raise InputError(f"{path or 'settings'}: unknown setting {unknown[0]!r}; known are {', '.join(known)}")
     settings = {name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}
-    try:
-        return TrainConfig(**settings)
-    except TypeError as error:
-        raise InputError(f"{path}: {error}") from None
+    for name, value in settings.items():
+        if not _fits(value, known[name]):
+            raise InputError(f"{path or 'settings'}: {name} is {value!r}; it must be {_KINDS[known[name]]}")
+    return TrainConfig(**settings)
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    """Whether a value is of a field's type; a whole number will do for a float."""
+    if get_origin(kind) is tuple:
+        return isinstance(value, tuple) and all(_fits(item, get_args(kind)[0]) for item in value)
+    kinds = get_args(kind) or (kind,)
+    return not isinstance(value, bool) and (isinstance(value, kinds) or (float in kinds and isinstance(value, int)))

@@ -1,7 +1,7 @@
 """What a run trains on and validates on: files of annotated sentences, read, checked, split and guarded."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..data.annotated import MULTI, Annotated, AnnotatedFile, check_labels, read_annotated
 from ..data.codebook import Codebook, CodebookError, load_codebook
@@ -35,15 +35,18 @@ def prepare(config: TrainConfig) -> TrainingData:
     if not config.data:
         raise InputError("nothing to train on; name a file with --data or in the recipe's data")
     files = [_read(path, config) for path in config.data]
-    tasks = {file.task for file in files}
-    task = config.task or (tasks.pop() if len(tasks) == 1 else MULTI)
+    task = config.task or files[0].task
+    if any(file.task != task for file in files):
+        # One label a row here and several there: read again as what holds for all.
+        task = MULTI
+        files = [_read(path, replace(config, task=MULTI)) for path in config.data]
     codebook = _codebook(config, files)
     for file in files:
         check_labels(file.rows, codebook)
 
     fit = [list(file.rows) for file in files]
     if config.validation:
-        validation = [row for path in config.validation for row in _read(path, config).rows]
+        validation = [row for path in config.validation for row in _read(path, replace(config, task=task)).rows]
         check_labels(validation, codebook)
     else:
         fit[0], validation = split_off(fit[0], config.validation_share)
@@ -78,7 +81,10 @@ def _read(path: str, config: TrainConfig) -> AnnotatedFile:
 def _codebook(config: TrainConfig, files: Sequence[AnnotatedFile]) -> Codebook:
     """The codebook that is named; else the shipped one where it knows every label; else the data's own names."""
     if config.codebook:
-        return load_codebook(config.codebook)
+        try:
+            return load_codebook(config.codebook)
+        except OSError as error:
+            raise InputError(f"{config.codebook}: can't be read ({error.strerror}); name a codebook file") from None
     names = list(dict.fromkeys(name for file in files for name in file.names))
     shipped = load_codebook()
     if set(names) <= set(shipped.names) and len(names) > 1:

@@ -38,10 +38,18 @@ def export(folder: str | Path, *, out: str | Path | None = None, gate_data: str 
     """
     folder = Path(folder)
     run = _run_record(folder)
-    layout = HeadLayout(len(load_codebook(folder / CODEBOOK).names), run["task"], run["primary_head"])
+    try:
+        codebook = load_codebook(folder / CODEBOOK)
+        layout = HeadLayout(len(codebook.names), run["task"], run["primary_head"])
+    except (OSError, KeyError) as error:
+        raise CheckpointError(f"{folder}: not a whole trained model ({type(error).__name__}: {error}); train anew") from None
+    if out is not None:
+        _check_free(folder, Path(out))
     fixed = Path(gate_data) if gate_data else folder / RUN / "validation.jsonl"
     if not fixed.is_file():
         raise InputError(f"{fixed}: no such file; name annotated sentences for the int8 gate with --gate-data")
+    rows = read_annotated(fixed, text_column="text", label_columns=("labels",)).rows
+    check_labels(rows, codebook)
 
     def manifest(record: dict) -> None:
         write_manifest(folder, layout=layout, max_tokens=run["max_tokens"], pad_id=run["pad_id"], record=record)
@@ -50,8 +58,6 @@ def export(folder: str | Path, *, out: str | Path | None = None, gate_data: str 
     record = {key: run[key] for key in ("settings", "sentences", "minutes", "task", "primary_head") if key in run}
     manifest(record)
     checkpoint = read_checkpoint(folder)
-    rows = read_annotated(fixed, text_column="text", label_columns=("labels",)).rows
-    check_labels(rows, checkpoint.codebook)
     try:
         record["gate"] = precision_gate(checkpoint, rows)
     except GateError:
@@ -78,8 +84,18 @@ def _run_record(folder: Path) -> dict:
                 found = json.loads(path.read_text(encoding="utf-8"))
             except ValueError as error:
                 raise CheckpointError(f"{path}: damaged ({error}); train anew") from None
-            return {**found.get("record", {}), **found}
+            if isinstance(found, dict):
+                return {**found.get("record", {}), **found}
+            raise CheckpointError(f"{path}: damaged (not a JSON object); train anew")
     raise CheckpointError(f"{folder}: no trained model ({RUN}/run.json is missing); make one with: sitrep train … -o {folder}")
+
+
+def _check_free(folder: Path, out: Path) -> None:
+    """Refuse to copy where something else than an earlier copy would be deleted."""
+    if out.resolve() == folder.resolve():
+        raise InputError(f"{out}: is the model folder itself; leave -o out, or name another folder")
+    if out.is_dir() and any(path.is_file() for path in out.iterdir()) and not (out / MANIFEST).is_file():
+        raise InputError(f"{out}: holds files that are not a model's; name a new folder with -o")
 
 
 def _copy(folder: Path, out: Path) -> None:

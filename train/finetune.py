@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,9 +15,10 @@ from transformers import DataCollatorWithPadding, PreTrainedModel, Trainer, Trai
 
 from ..data.annotated import Annotated
 from ..model.heads import SINGLE, HeadLayout
-from ..model.network import classifier_layer, new_network
+from ..model.network import EncoderError, classifier_layer, new_network
 from .config import TrainConfig
 from .dataset import TrainingData
+from .probe import start_from_probe
 
 log = logging.getLogger(__name__)
 
@@ -49,9 +51,7 @@ def tokenized(rows: Sequence[Annotated], tokenizer, config: TrainConfig, names: 
 
 
 class Collator(DataCollatorWithPadding):
-    """Pads a batch and, in training, hides a share of the words behind the mask token."""
-
-    word_dropout: float = 0.0
+    """Pads a batch and puts its targets together."""
 
     def __call__(self, features):
         """Rows → padded tensors, the targets under `labels`."""
@@ -59,15 +59,15 @@ class Collator(DataCollatorWithPadding):
         primary = torch.tensor([f.pop("primary") for f in features])
         for feature in features:
             feature.pop("length", None)
-        batch = super().__call__(features)
-        mask_id = self.tokenizer.mask_token_id
-        if self.word_dropout and torch.is_grad_enabled() and mask_id is not None:
-            ids = batch["input_ids"]
-            special = torch.zeros_like(ids, dtype=torch.bool)
-            for token in self.tokenizer.all_special_ids:
-                special |= ids == token
-            batch["input_ids"] = ids.masked_fill((torch.rand(ids.shape) < self.word_dropout) & ~special, mask_id)
-        return {**batch, "labels": torch.cat([events, primary[:, None].float()], dim=1)}
+        return {**super().__call__(features), "labels": torch.cat([events, primary[:, None].float()], dim=1)}
+
+
+def hide_words(ids: torch.Tensor, tokenizer, share: float) -> torch.Tensor:
+    """The (B, T) token ids with about a share of them replaced by the mask token, special tokens never."""
+    if not share or tokenizer.mask_token_id is None:
+        return ids
+    special = torch.isin(ids, torch.tensor(tokenizer.all_special_ids, device=ids.device))
+    return ids.masked_fill((torch.rand(ids.shape, device=ids.device) < share) & ~special, tokenizer.mask_token_id)
 
 
 class SentenceTrainer(Trainer):
@@ -81,6 +81,10 @@ class SentenceTrainer(Trainer):
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         """See head_loss."""
         gold = inputs.pop("labels")
+        if model.training:
+            # Here and not in the collator, which does not know whether it is a batch to learn from or to be measured on.
+            hidden = hide_words(inputs["input_ids"], self.processing_class, self.settings.word_dropout)
+            inputs = {**inputs, "input_ids": hidden}
         outputs = model(**inputs)
         loss = head_loss(outputs.logits.float(), gold, self.layout, self.settings.primary_weight)
         return (loss, {"logits": outputs.logits}) if return_outputs else loss
@@ -88,6 +92,7 @@ class SentenceTrainer(Trainer):
     def create_optimizer(self, model=None):
         """AdamW over parameter_groups."""
         if self.optimizer is None:
+            assert isinstance(self.model, PreTrainedModel)
             groups = parameter_groups(self.model, self.settings)
             self.optimizer = torch.optim.AdamW(groups, lr=self.settings.learning_rate, fused=True)
         return self.optimizer
@@ -116,20 +121,17 @@ def head_loss(logits: torch.Tensor, gold: torch.Tensor, layout: HeadLayout, prim
 
 def parameter_groups(model: PreTrainedModel, config: TrainConfig) -> list[dict]:
     """Parameters with their learning rates: the top at the full rate, each layer below it at `layer_decay` times the next."""
-    import re
-
-    depths = {name: re.search(r"\.layers?\.(\d+)\.", name) for name, _ in model.named_parameters()}
-    layers = 1 + max((int(found[1]) for found in depths.values() if found), default=-1)
+    found = {name: re.search(r"\.layers?\.(\d+)\.", name) for name, _ in model.named_parameters()}
+    depths = {name: int(match[1]) for name, match in found.items() if match}
+    layers = 1 + max(depths.values(), default=-1)
     parent, leaf = classifier_layer(model)
     head = set(map(id, getattr(parent, leaf).parameters()))
     groups = []
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:
             continue
-        if depths[name]:
-            below = layers - 1 - int(depths[name][1])
-        else:
-            below = layers if "embed" in name and id(parameter) not in head else 0
+        outside = layers if "embed" in name and id(parameter) not in head else 0
+        below = layers - 1 - depths[name] if name in depths else outside
         decay = config.weight_decay if parameter.ndim > 1 else 0.0
         groups.append({"params": [parameter], "lr": config.learning_rate * config.layer_decay**below, "weight_decay": decay})
     return groups
@@ -168,12 +170,14 @@ def finetune(data: TrainingData, config: TrainConfig, log_path: Path):
     set_seed(config.seed)
     names = data.codebook.names
     model, tokenizer = new_network(config.encoder, data.layout, names, dropout=config.dropout, head_dropout=config.head_dropout)
+    longest = getattr(model.config, "max_position_embeddings", config.max_tokens)
+    if config.max_tokens > longest:
+        raise EncoderError(f"max_tokens is {config.max_tokens}; {config.encoder} reads at most {longest}")
     bf16 = config.precision == "bf16" or (config.precision == "auto" and native_bf16())
     fit = tokenized(data.fit, tokenizer, config, names)
     validation = tokenized(data.validation, tokenizer, config, names)
     steps = int(np.ceil(len(fit) / config.batch_size) * config.epochs)
-    collator = Collator(tokenizer)
-    collator.word_dropout = config.word_dropout
+    log.info("linear probe: loss %.3f", start_from_probe(model, fit, Collator(tokenizer), data.layout, config, head_loss))
     with tempfile.TemporaryDirectory(prefix="sitrep-train-") as scratch:
         arguments = TrainingArguments(
             output_dir=scratch,
@@ -204,7 +208,8 @@ def finetune(data: TrainingData, config: TrainConfig, log_path: Path):
         trainer = SentenceTrainer(
             model=model,
             args=arguments,
-            data_collator=collator,
+            data_collator=Collator(tokenizer),
+            processing_class=tokenizer,
             train_dataset=fit,
             eval_dataset=validation,
             compute_metrics=lambda prediction: quick_scores(prediction.predictions, prediction.label_ids, data.layout),
@@ -213,6 +218,8 @@ def finetune(data: TrainingData, config: TrainConfig, log_path: Path):
             settings=config,
         )
         trainer.train()
+        # The Trainer groups by length in evaluation too, and would give the logits in that order, not the rows'.
+        trainer.args.train_sampling_strategy = "random"
         logits = trainer.predict(validation).predictions
     return trainer.model, tokenizer, np.asarray(logits, np.float32)
 

@@ -36,14 +36,12 @@ def train(config: TrainConfig, folder: str | Path) -> TrainingData:
         raise InputError(f"{folder}: not a folder; name a new one with -o")
     if folder.is_dir() and any(folder.iterdir()) and not (folder / RUN).is_dir():
         raise InputError(f"{folder}: holds files that are not a training run's; name a new folder with -o")
+    started = time.monotonic()
+    data = prepare(config)
     try:
         (folder / RUN).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{folder}: can't be written ({error.strerror}); name another folder with -o") from None
-    # An earlier run's manifest would vouch for files that are about to change.
-    (folder / MANIFEST).unlink(missing_ok=True)
-    started = time.monotonic()
-    data = prepare(config)
     log.info(
         "%d sentences to fit on, %d to validate on, %d labels (%s%s); left out: %s",
         len(data.fit), len(data.validation), len(data.codebook.names), data.layout.task,
@@ -55,6 +53,8 @@ def train(config: TrainConfig, folder: str | Path) -> TrainingData:
 
     events, primary = targets(data.validation, data.codebook.names)
     calibration = fit_calibration(logits, events, primary, data.layout, config.seed)
+    # An earlier run's manifest would vouch for files that change now; until here its model could be used.
+    (folder / MANIFEST).unlink(missing_ok=True)
     tokenizer.save_pretrained(folder)
     save_network(model, folder, data.layout, data.codebook.names)
     (folder / CODEBOOK).write_text(data.codebook.to_toml(), encoding="utf-8")
