@@ -8,6 +8,8 @@ NEWS_DEV ?= ../shared/news/dev.jsonl
 # The text that the labels in data/annotations are joined with.
 POOL ?= ../shared/news/pool.jsonl.gz
 
+CORPUS := --data $(NEWS) --data build/hydrated.jsonl --data data/corpus/train.jsonl --exclude $(NEWS_DEV) --exclude data/corpus/test.jsonl
+
 .PHONY: demo test check bench train eval wheel clean
 
 demo: $(VENV)/.base
@@ -27,13 +29,13 @@ check: $(VENV)/.dev
 	$(BIN)/mypy -p sitrep.data -p sitrep.model -p sitrep.eval -p sitrep.train
 
 bench: $(VENV)/.dev
-	$(BIN)/python -m sitrep.eval.bench --output build/bench
+	$(BIN)/python -m sitrep.eval.bench --output build/bench $(BENCH)
 
 train: $(VENV)/.dev
 	@mkdir -p build
 	$(BIN)/sitrep data hydrate --pool $(POOL) -o build/hydrated.jsonl
-	$(BIN)/sitrep train train/recipes/shipped.toml --data $(NEWS) --data build/hydrated.jsonl --data data/corpus/train.jsonl \
-	  --exclude $(NEWS_DEV) --exclude data/corpus/test.jsonl -o build/model
+	$(BIN)/sitrep train train/recipes/shipped-1.toml $(CORPUS) -o build/stage-1
+	$(BIN)/sitrep train train/recipes/shipped-2.toml $(CORPUS) -o build/model
 
 eval: $(VENV)/.dev
 	@mkdir -p build

@@ -62,7 +62,7 @@ def locate_encoder(name: str) -> str:
 def new_network(
     encoder: str, layout: HeadLayout, names: tuple[str, ...], *, dropout: float | None = None, head_dropout: float | None = None
 ):
-    """A pretrained encoder with a fresh head, and its tokenizer.
+    """A pretrained encoder with a fresh head, and its tokenizer; or, of a model of ours for the same labels, all of it.
 
     Args:
         encoder: hub id or folder.
@@ -83,16 +83,32 @@ def new_network(
 
 def _open_encoder(where: str, layout: HeadLayout, names: tuple[str, ...], dropout: float | None, head_dropout: float | None):
     config = AutoConfig.from_pretrained(where)
+    if has_trained_head(where, layout, names):
+        return load_network(Path(where), layout).train(), AutoTokenizer.from_pretrained(where, use_fast=True)
     set_dropout(config, dropout, head_dropout)
     config.num_labels = layout.width
     # The attention of these short inputs is cheap; the plain form trains faster on CPU and exports to ONNX unchanged.
     model = AutoModelForSequenceClassification.from_pretrained(
-        where, config=config, attn_implementation="eager", dtype=torch.float32, use_safetensors=True
+        where,
+        config=config,
+        attn_implementation="eager",
+        dtype=torch.float32,
+        use_safetensors=True,
+        ignore_mismatched_sizes=True,  # a head for other labels is replaced
     )
     tokenizer = AutoTokenizer.from_pretrained(where, use_fast=True)
     if layout.width == len(names):
         _name_labels(model.config, layout.task, names)
     return model, tokenizer
+
+
+def has_trained_head(encoder: str, layout: HeadLayout, names: tuple[str, ...]) -> bool:
+    """Whether this is a folder of ours for the same labels, to go on with, rather than a base encoder."""
+    if not (Path(encoder) / "config.json").is_file():
+        return False
+    labels = AutoConfig.from_pretrained(encoder).id2label
+    same = tuple(labels[i] for i in sorted(labels)) == names
+    return same and (Path(encoder) / PRIMARY_FILE).is_file() == layout.primary
 
 
 def set_dropout(config, dropout: float | None, head_dropout: float | None) -> None:

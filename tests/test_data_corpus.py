@@ -3,6 +3,7 @@ from collections import Counter, defaultdict
 from importlib import resources
 
 import pytest
+
 from sitrep.data.codebook import load_codebook
 from sitrep.data.hydrate import read_stand_off
 from sitrep.data.normalise import text_hash

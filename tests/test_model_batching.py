@@ -1,5 +1,7 @@
 """Every input lands in one batch of its own padded length, within the budget, and its neighbours change nothing."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -33,7 +35,7 @@ def test_longest_first_and_no_batch_that_could_join_the_one_before(sequences, bu
     shapes = [batch.input_ids.shape for batch in batches(sequences, budget=budget, pad_id=0)]
     lengths = [length for _, length in shapes]
     assert lengths == sorted(lengths, reverse=True)
-    for (rows, length), (_, following) in zip(shapes, shapes[1:], strict=False):
+    for (rows, length), (_, following) in pairwise(shapes):
         assert following < length or (rows + 1) * length > budget
 
 

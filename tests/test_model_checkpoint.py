@@ -82,7 +82,7 @@ def test_each_changed_cut_or_missing_file_is_named(toy_copy):
         path.unlink()
         assert refusal(toy_copy) == f"{path}: missing; copy the model folder anew"
         path.write_bytes(whole)
-    assert load(toy_copy).predict([])  == []
+    assert load(toy_copy).predict([]) == []
 
 
 def test_no_folder_no_manifest(tmp_path, toy_copy):

@@ -89,15 +89,14 @@ def test_nothing_in_nothing_out(classifier):
     assert classifier.predict_proba([]).shape == (0, 4)
 
 
-def test_an_event_at_the_end_of_an_over_long_sentence_is_found(classifier):
-    filler = "the farmer near the market while the teacher again "
-    plain, event = classifier.predict([filler * 12 + "again.", filler * 12 + "rockets."])
+def test_an_event_at_the_end_of_an_over_long_sentence_is_found(classifier, toy_rows):
+    filler = " ".join(text.rstrip(".") for text, labels in toy_rows(60, 8) if not labels)
+    plain, last, first = classifier.predict([filler, filler + " rockets.", "Rockets " + filler])
     assert plain.windows > 3
-    assert event.windows > 3
-    assert "strike" not in plain.labels
-    assert "strike" in event.labels
-    [first] = classifier.predict(["rockets " + filler * 12])
-    assert "strike" in first.labels
+    assert last.windows > 3
+    assert plain.labels == ()
+    assert last.labels == ("strike",)
+    assert first.labels == ("strike",)
 
 
 def test_any_sequence_of_strings_will_do(toy, texts):

@@ -173,7 +173,7 @@ def test_calibration_survives_json_whatever_the_order():
     record["labels"] = dict(reversed(record["labels"].items()))
     back = Calibration.from_json(record, NAMES)
     assert back.to_json(NAMES) == fitted.to_json(NAMES)
-    with pytest.raises(ValueError, match="other labels.*'harm'"):
+    with pytest.raises(ValueError, match=r"other labels.*'harm'"):
         Calibration.from_json(record, NAMES[:3])
     del record["labels"]["harm"]["bias"]
     with pytest.raises(KeyError, match="bias"):

@@ -132,6 +132,8 @@ def test_an_error_in_the_input_is_not_swallowed():
 
 def test_with_the_toy_model(toy):
     rows = Rows()
-    summary = job.label([Article("a", "Rockets near the old market. The farmer in the old garden.")], toy, rows, lambda reject: None)
+    summary = job.label(
+        [Article("a", "Rockets near the old market. The farmer in the old garden.")], toy, rows, lambda reject: None
+    )
     assert [row.labelled.primary for row in rows] == ["strike", "none"]
     assert summary.primary == {"strike": 1, "none": 1}

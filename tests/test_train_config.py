@@ -9,7 +9,7 @@ from sitrep.data.errors import InputError
 from sitrep.model.network import DEFAULT_ENCODER
 from sitrep.train.config import TrainConfig, load_recipe
 
-SHIPPED = Path(__file__).parents[1] / "train" / "recipes" / "shipped.toml"
+SHIPPED = Path(__file__).parents[1] / "train" / "recipes" / "shipped-1.toml"
 
 OUT_OF_RANGE = [
     {"task": "ranking"},
@@ -55,7 +55,9 @@ def test_repeat_goes_with_the_files():
 def test_defaults_pass_and_are_json_ready():
     config = TrainConfig()
     assert config.encoder == DEFAULT_ENCODER
-    assert TrainConfig(**{**json.loads(json.dumps(config.as_dict())), **{n: tuple(v) for n, v in config.as_dict().items() if v == ()}})
+    assert TrainConfig(
+        **{**json.loads(json.dumps(config.as_dict())), **{n: tuple(v) for n, v in config.as_dict().items() if v == ()}}
+    )
     with pytest.raises(AttributeError):
         config.epochs = 3
 

@@ -52,7 +52,10 @@ def test_documents_stay_together(toy_rows, file):
 def test_near_duplicates_of_what_is_measured_on_are_not_trained_on(toy_rows, file):
     train, dev, test = (annotated(toy_rows, count, seed) for count, seed in ((60, 1), (20, 2), (20, 3)))
     copies = [{**row, "text": row["text"].upper()} for row in (dev[0], test[0], test[1])]
-    paths = {name: file(f"{name}.jsonl", rows) for name, rows in {"train": train + copies, "dev": [*dev, test[2]], "test": test}.items()}
+    paths = {
+        name: file(f"{name}.jsonl", rows)
+        for name, rows in {"train": train + copies, "dev": [*dev, test[2]], "test": test}.items()
+    }
     data = prepare(TrainConfig(data=(paths["train"],), validation=(paths["dev"],), exclude=(paths["test"],)))
     assert texts(data.fit) == [row["text"] for row in train]
     assert texts(data.validation) == [row["text"] for row in dev]

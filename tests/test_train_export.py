@@ -77,7 +77,7 @@ def test_a_bad_int8_network_is_taken_away_and_the_model_still_works(toy_copy, mo
 def test_too_small_a_set_proves_nothing(toy_copy, toy_files, keep_int8, tmp_path):
     lines = toy_files["dev"].read_text("utf-8").splitlines(keepends=True)
     (tmp_path / "few.jsonl").write_text("".join(lines[:49]), "utf-8")
-    with pytest.raises(GateError, match="49 sentences are too few .* --gate-data"):
+    with pytest.raises(GateError, match=r"49 sentences are too few .* --gate-data"):
         export(toy_copy, gate_data=tmp_path / "few.jsonl")
 
 
@@ -97,7 +97,7 @@ def test_a_copy_is_the_model_without_the_run(toy_copy, toy, keep_int8, tmp_path)
 
 def test_a_shipped_copy_can_be_exported_again_with_its_own_gate_data(toy_copy, toy_files, keep_int8):
     shutil.rmtree(toy_copy / "run")
-    with pytest.raises(InputError, match="name annotated sentences .* with --gate-data"):
+    with pytest.raises(InputError, match=r"name annotated sentences .* with --gate-data"):
         export(toy_copy)
     (toy_copy / "run").mkdir()
     record = export(toy_copy, gate_data=toy_files["test"])

@@ -88,7 +88,9 @@ def test_scores_that_choose_the_epoch():
     assert found["micro_f1"] == pytest.approx(2 * 2 / (3 + 3))
     assert found["primary_accuracy"] == pytest.approx(2 / 3)
     assert found["score"] == pytest.approx(2 / 3)
-    single = ft.quick_scores(logits[:, 2:], np.array([[1, 0, 0, 0], [1, 0, 0, 0], [0, 0, 1, 2.0]]), HeadLayout(3, "single_label", False))
+    single = ft.quick_scores(
+        logits[:, 2:], np.array([[1, 0, 0, 0], [1, 0, 0, 0], [0, 0, 1, 2.0]]), HeadLayout(3, "single_label", False)
+    )
     assert single == {"score": pytest.approx(2 / 3), "accuracy": pytest.approx(2 / 3)}
 
 

@@ -31,12 +31,12 @@ def render_card(checkpoint: Checkpoint, record: dict) -> str:
         "pipeline_tag: text-classification",
         "license: apache-2.0",
         "language: en",
-        f"base_model: {settings['encoder']}",
+        f"base_model: {record['base_encoder']}",
         "---",
         "",
         f"# sitrep {version('sitrep')}: sentences labelled with {len(checkpoint.names)} types",
         "",
-        f"A fine-tuned `{settings['encoder']}`; {kind}" + (", one of them primary." if checkpoint.layout.primary else "."),
+        f"A fine-tuned `{record['base_encoder']}`; {kind}" + (", one of them primary." if checkpoint.layout.primary else "."),
         f"Codebook {checkpoint.codebook.name} {checkpoint.codebook.version}. "
         f"Fitted on {sentences['fit']:,} sentences, validated on {sentences['validation']:,} of other documents, "
         f"with seed {settings['seed']}, in {record['minutes']} minutes.",

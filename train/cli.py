@@ -160,7 +160,7 @@ def label(inputs, output, folder, no_split, text_field, title_field, id_field, d
 Examples:
   sitrep train --data my_sentences.csv -o my_model
   sitrep train --data train.jsonl --validation dev.jsonl --codebook mine.toml -o my_model
-  sitrep train train/recipes/shipped.toml --data news.jsonl --data data/corpus/train.jsonl -o build/model"""
+  sitrep train train/recipes/shipped-1.toml --data news.jsonl --data data/corpus/train.jsonl -o build/model"""
 )
 @click.argument("recipe", required=False, type=click.Path(exists=False))
 @click.option("--data", multiple=True, help="File of annotated sentences: .csv .tsv .jsonl .parquet. May be given again.")
@@ -282,9 +282,15 @@ def hydrate(pool, output, annotations):
 def report(labels, output, title, codebook):
     """Turn the Parquet output of `sitrep label` into one self-contained HTML page."""
     from ..data.codebook import load_codebook
+    from ..data.output_file import named_errors
     from ..eval.corpus_page import write_corpus_page
 
-    write_corpus_page(labels, output, codebook=load_codebook(codebook), title=title)
+    try:
+        book = load_codebook(codebook)
+    except OSError as error:
+        fail(f"{codebook}: can't be read ({error.strerror}); name a codebook file")
+    with named_errors(output):
+        write_corpus_page(labels, output, codebook=book, title=title)
     click.echo(output)
 
 

@@ -55,7 +55,7 @@ def export(folder: str | Path, *, out: str | Path | None = None, gate_data: str 
         write_manifest(folder, layout=layout, max_tokens=run["max_tokens"], pad_id=run["pad_id"], record=record)
 
     write_int8(load_network(folder, layout), folder / ONNX)
-    record = {key: run[key] for key in ("settings", "sentences", "minutes", "task", "primary_head") if key in run}
+    record = {key: run[key] for key in ("settings", "base_encoder", "sentences", "minutes", "task", "primary_head") if key in run}
     manifest(record)
     checkpoint = read_checkpoint(folder)
     try:

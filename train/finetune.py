@@ -15,7 +15,7 @@ from transformers import DataCollatorWithPadding, PreTrainedModel, Trainer, Trai
 
 from ..data.annotated import Annotated
 from ..model.heads import SINGLE, HeadLayout
-from ..model.network import EncoderError, classifier_layer, new_network
+from ..model.network import EncoderError, classifier_layer, has_trained_head, new_network
 from .config import TrainConfig
 from .dataset import TrainingData
 from .probe import start_from_probe
@@ -177,7 +177,8 @@ def finetune(data: TrainingData, config: TrainConfig, log_path: Path):
     fit = tokenized(data.fit, tokenizer, config, names)
     validation = tokenized(data.validation, tokenizer, config, names)
     steps = int(np.ceil(len(fit) / config.batch_size) * config.epochs)
-    log.info("linear probe: loss %.3f", start_from_probe(model, fit, Collator(tokenizer), data.layout, config, head_loss))
+    if not has_trained_head(config.encoder, data.layout, names):
+        log.info("linear probe: loss %.3f", start_from_probe(model, fit, Collator(tokenizer), data.layout, config, head_loss))
     with tempfile.TemporaryDirectory(prefix="sitrep-train-") as scratch:
         arguments = TrainingArguments(
             output_dir=scratch,

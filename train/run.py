@@ -63,6 +63,7 @@ def train(config: TrainConfig, folder: str | Path) -> TrainingData:
     np.save(folder / RUN / "validation_logits.npy", logits, allow_pickle=False)
     record = {
         "settings": config.as_dict(),
+        "base_encoder": base_encoder(config.encoder),
         "sentences": {"fit": len(data.fit), "validation": len(data.validation), "left_out": data.dropped},
         "task": data.layout.task,
         "primary_head": data.layout.primary,
@@ -72,6 +73,15 @@ def train(config: TrainConfig, folder: str | Path) -> TrainingData:
     }
     write_json(folder / RUN / "run.json", record)
     return data
+
+
+def base_encoder(encoder: str) -> str:
+    """The encoder that a chain of runs started from: that of a run's folder is the one the run names."""
+    earlier = Path(encoder) / RUN / "run.json"
+    if not earlier.is_file():
+        return encoder
+    record = json.loads(earlier.read_text(encoding="utf-8"))
+    return record.get("base_encoder") or record["settings"]["encoder"]
 
 
 def write_json(path: Path, record: dict) -> None:
