@@ -34,8 +34,7 @@ bench: $(VENV)/.dev
 train: $(VENV)/.dev
 	@mkdir -p build
 	$(BIN)/sitrep data hydrate --pool $(POOL) -o build/hydrated.jsonl
-	$(BIN)/sitrep train train/recipes/shipped-1.toml $(CORPUS) -o build/stage-1
-	$(BIN)/sitrep train train/recipes/shipped-2.toml $(CORPUS) -o build/model
+	$(BIN)/sitrep train train/recipes/shipped.toml $(CORPUS) -o build/model
 
 eval: $(VENV)/.dev
 	@mkdir -p build

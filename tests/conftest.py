@@ -52,7 +52,7 @@ def toy_sentences(count: int, seed: int) -> list[tuple[str, list[str]]]:
     for _ in range(count):
         labels = rng.sample(list(KEYWORDS), rng.choice((0, 1, 1, 1, 2)))
         labels.sort(key=lambda label: label == "harm")
-        words = rng.choices(FILLER, k=rng.randint(3, 16))
+        words = rng.choices(FILLER, k=rng.randint(4, 16))
         places = sorted(rng.sample(range(len(words) + 1), len(labels)), reverse=True)
         for place, label in zip(places, reversed(labels), strict=True):
             words.insert(place, rng.choice(KEYWORDS[label]))
@@ -76,7 +76,7 @@ def toy_files(tmp_path_factory) -> dict[str, Path]:
     """Files of a toy task: `codebook`, and annotated sentences `train`, `dev` and `test`."""
     folder = tmp_path_factory.mktemp("toy")
     (folder / "codebook.toml").write_text(CODEBOOK, "utf-8")
-    sizes = {"train": (320, 1), "dev": (80, 2), "test": (80, 3)}
+    sizes = {"train": (320, 1), "dev": (400, 2), "test": (80, 3)}
     files = {name: write_jsonl(folder / f"{name}.jsonl", toy_sentences(*args)) for name, args in sizes.items()}
     return {"codebook": folder / "codebook.toml", **files}
 

@@ -9,7 +9,7 @@ from sitrep.data.errors import InputError
 from sitrep.model.network import DEFAULT_ENCODER
 from sitrep.train.config import TrainConfig, load_recipe
 
-SHIPPED = Path(__file__).parents[1] / "train" / "recipes" / "shipped-1.toml"
+SHIPPED = Path(__file__).parents[1] / "train" / "recipes" / "shipped.toml"
 
 OUT_OF_RANGE = [
     {"task": "ranking"},

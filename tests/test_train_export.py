@@ -30,7 +30,7 @@ def keep_int8(monkeypatch):
 
 def test_the_record_tells_the_gate_the_scores_and_the_data(toy_model):
     record = read_checkpoint(toy_model).record
-    assert record["gate"]["sentences"] == record["sentences"]["validation"] == 80
+    assert record["gate"]["sentences"] == record["sentences"]["validation"] == 400
     assert record["gate"]["drop"] <= 0.005
     assert len(record["gate"]["sha256"]) == 64
     for score in record["validation"]["scores"].values():
@@ -147,7 +147,7 @@ def test_the_card_has_the_records_numbers(toy_model):
     head, body = card.removeprefix("---\n").split("---\n", 1)
     assert "pipeline_tag: text-classification" in head
     assert f"base_model: {record['settings']['encoder']}" in head
-    assert "Fitted on 320 sentences, validated on 80" in body
+    assert "Fitted on 320 sentences, validated on 400" in body
     assert "toy 1" in body
     for name, score in record["validation"]["scores"].items():
         low, high = score["interval"]

@@ -187,8 +187,8 @@ def test_a_run_leaves_no_manifest_until_the_export_and_spares_what_is_not_its_ow
         train(settings, tmp_path / "mine" / "thesis.txt")
     train(settings, tmp_path / "new")
     assert not (tmp_path / "new" / "sitrep.json").exists()
-    assert (tmp_path / "new" / "run" / "validation.jsonl").read_text().count("\n") == 80
-    assert np.load(tmp_path / "new" / "run" / "validation_logits.npy").shape == (80, 9)
+    assert (tmp_path / "new" / "run" / "validation.jsonl").read_text().count("\n") == 400
+    assert np.load(tmp_path / "new" / "run" / "validation_logits.npy").shape == (400, 9)
 
 
 def test_a_run_that_is_refused_leaves_the_earlier_model_usable(toy_copy, toy_settings):
@@ -312,4 +312,4 @@ def test_only_the_default_encoder_falls_back(offline_package):
 
 def test_prepared_data_is_what_is_fitted(toy_settings):
     data = prepare(TrainConfig(**toy_settings))
-    assert (len(data.fit), len(data.validation)) == (320, 80)
+    assert (len(data.fit), len(data.validation)) == (320, 400)

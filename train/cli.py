@@ -110,9 +110,15 @@ def label(inputs, output, folder, no_split, text_field, title_field, id_field, d
 
     console = Console(stderr=True, quiet=quiet)
     sources = expand(inputs, stdin_format=stdin_format)
-    classifier = load(folder, runtime=runtime, device=device, threads=threads, min_confidence=min_confidence)
     if rejects_path is None and output != "-":
         rejects_path = f"{output}.rejects.jsonl"
+    written = {os.path.realpath(path): path for path in (output, rejects_path) if path not in (None, "-")}
+    if rejects_path is not None and output != "-" and len(written) < 2:
+        raise InputError(f"{output}: is both the output and the list of rejects; name another with --rejects")
+    for source in sources:
+        if os.path.realpath(source.path) in written:
+            raise InputError(f"{source.name}: is an input and would be overwritten; name another -o or --rejects")
+    classifier = load(folder, runtime=runtime, device=device, threads=threads, min_confidence=min_confidence)
     if rejects_path is not None:
         # A list left by an earlier run would be taken for this one's.
         with named_errors(rejects_path):
@@ -160,7 +166,7 @@ def label(inputs, output, folder, no_split, text_field, title_field, id_field, d
 Examples:
   sitrep train --data my_sentences.csv -o my_model
   sitrep train --data train.jsonl --validation dev.jsonl --codebook mine.toml -o my_model
-  sitrep train train/recipes/shipped-1.toml --data news.jsonl --data data/corpus/train.jsonl -o build/model"""
+  sitrep train train/recipes/shipped.toml --data news.jsonl --data data/corpus/train.jsonl -o build/model"""
 )
 @click.argument("recipe", required=False, type=click.Path(exists=False))
 @click.option("--data", multiple=True, help="File of annotated sentences: .csv .tsv .jsonl .parquet. May be given again.")

@@ -32,8 +32,10 @@ def start_from_probe(model, dataset, collator, layout: HeadLayout, config: Train
     layer = getattr(parent, leaf)
     stride = max(1, len(dataset) // SENTENCES)
     features, gold = _features(model, layer, dataset.select(range(0, len(dataset), stride)), collator)
-    mean, spread = features.mean(dim=0), features.std(dim=0) + 1e-4
-    # Features of equal scale make one learning rate fit all; the scale is folded into the weights afterwards.
+    mean, spread = features.mean(dim=0), features.std(dim=0)
+    # Features of equal scale make one learning rate fit all; the scale is folded into the weights afterwards. A feature that
+    # hardly varies stays small: blown up, its rounding would drown the others in int8.
+    spread = spread.clamp(min=0.1 * float(spread.max()) + 1e-6)
     scaled = (features - mean) / spread
     weight = torch.zeros(layout.width, features.shape[1], requires_grad=True)
     bias = torch.zeros(layout.width, requires_grad=True)
