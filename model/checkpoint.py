@@ -123,6 +123,9 @@ def read_checkpoint(folder: str | Path | None = None, *, verify: bool = True) ->
 
 
 def _verify(folder: Path, files: dict[str, tuple[int, str]]) -> None:
+    present = {path.name for path in folder.iterdir() if path.suffix in (".onnx", ".safetensors", ".toml", ".json")}
+    for name in sorted(present - set(files) - {MANIFEST}):
+        raise CheckpointError(f"{folder / name}: {MANIFEST} does not vouch for it; delete it or copy the model folder anew")
     for name, (size, digest) in files.items():
         path = folder / name
         if Path(name).name != name:

@@ -162,7 +162,7 @@ def toy_settings(toy_files, make_encoder) -> dict:
         "validation": (str(toy_files["dev"]),),
         "codebook": str(toy_files["codebook"]),
         "encoder": str(make_encoder("bert")),
-        "epochs": 8.0,
+        "epochs": 6.0,
         "batch_size": 16,
         "learning_rate": 5e-3,
         "dropout": 0.0,

@@ -173,3 +173,13 @@ def test_without_the_int8_network_torch_takes_over_unless_onnx_was_asked(toy_cop
 def test_a_copy_elsewhere_is_the_same_model(toy_model, tmp_path):
     shutil.copytree(toy_model, tmp_path / "moved", ignore=shutil.ignore_patterns("run"))
     assert read_checkpoint(str(tmp_path / "moved")).model_hash == read_checkpoint(toy_model).model_hash
+
+
+def test_a_network_that_the_manifest_does_not_name_is_refused(toy_model, tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(toy_model, folder)
+    manifest = json.loads((folder / "sitrep.json").read_text())
+    del manifest["files"]["model.int8.onnx"]
+    (folder / "sitrep.json").write_text(json.dumps(manifest))
+    with pytest.raises(CheckpointError, match=r"model\.int8\.onnx: .*does not vouch"):
+        read_checkpoint(folder)

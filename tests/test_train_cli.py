@@ -363,3 +363,19 @@ def test_a_missing_extra_is_named(run, articles, toy_model, toy_files, monkeypat
     done = run("train", "--data", toy_files["train"], "-o", "model")
     assert done.exit_code == 2
     assert done.stderr == "error: torch is not installed; this command needs: pip install 'sitrep[train]'\n"
+
+
+def test_nothing_is_written_over_an_input(run, toy_model):
+    before = '{"text": "The crowds marched."}\n'
+    Path("keep.jsonl").write_text(before)
+    for arguments in (
+        ("label", "keep.jsonl", "-o", "keep.jsonl", "--model", toy_model),
+        ("label", "keep.jsonl", "-o", "out.jsonl", "--rejects", "keep.jsonl", "--model", toy_model),
+        ("label", "keep.jsonl", "-o", "out.jsonl", "--rejects", "./out.jsonl", "--model", toy_model),
+        ("report", "keep.jsonl", "-o", "./keep.jsonl"),
+        ("data", "hydrate", "--pool", "keep.jsonl", "-o", "keep.jsonl"),
+    ):
+        done = run(*arguments)
+        assert done.exit_code == 2 and done.stderr.count("error:") == 1, arguments
+        assert Path("keep.jsonl").read_text() == before
+        assert not Path("out.jsonl").exists()

@@ -220,7 +220,7 @@ def test_a_single_label_model_goes_the_whole_way(toy_settings, toy_files, toy_ro
     for name, seed in (("train", 1), ("dev", 2)):
         rows = [(text, labels[0]) for text, labels in toy_rows(400, seed) if len(labels) == 1]
         (tmp_path / f"{name}.tsv").write_text("".join(f"{text}\t{label}\n" for text, label in rows))
-    settings = {**toy_settings, "data": (str(tmp_path / "train.tsv"),), "validation": (str(tmp_path / "dev.tsv"),), "epochs": 5.0}
+    settings = {**toy_settings, "data": (str(tmp_path / "train.tsv"),), "validation": (str(tmp_path / "dev.tsv"),), "epochs": 4.0}
     train(TrainConfig(**settings), tmp_path / "model")
     record = export(tmp_path / "model")
     assert record["task"] == "single_label"

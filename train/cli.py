@@ -20,6 +20,19 @@ def fail(message: object) -> None:
     sys.exit(2)
 
 
+def refuse_overwriting(inputs, *outputs) -> None:
+    """Raise InputError where an output is the same file as an input, or as another output."""
+    from ..data.errors import InputError
+
+    written: dict[str, str] = {}
+    for path in outputs:
+        if path not in (None, "-") and written.setdefault(os.path.realpath(path), path) is not path:
+            raise InputError(f"{path}: is named as two outputs; give each a path of its own")
+    for path in inputs:
+        if path != "-" and os.path.realpath(path) in written:
+            raise InputError(f"{path}: is an input and would be overwritten; name another output")
+
+
 def clear_errors(command):
     """Turn what the user did wrong into one line on stderr and exit code 2; anything else stays a traceback."""
 
@@ -112,12 +125,7 @@ def label(inputs, output, folder, no_split, text_field, title_field, id_field, d
     sources = expand(inputs, stdin_format=stdin_format)
     if rejects_path is None and output != "-":
         rejects_path = f"{output}.rejects.jsonl"
-    written = {os.path.realpath(path): path for path in (output, rejects_path) if path not in (None, "-")}
-    if rejects_path is not None and output != "-" and len(written) < 2:
-        raise InputError(f"{output}: is both the output and the list of rejects; name another with --rejects")
-    for source in sources:
-        if os.path.realpath(source.path) in written:
-            raise InputError(f"{source.name}: is an input and would be overwritten; name another -o or --rejects")
+    refuse_overwriting([source.path for source in sources], output, rejects_path)
     classifier = load(folder, runtime=runtime, device=device, threads=threads, min_confidence=min_confidence)
     if rejects_path is not None:
         # A list left by an earlier run would be taken for this one's.
@@ -273,6 +281,7 @@ def hydrate(pool, output, annotations):
     from ..data.hydrate import hydrate as join
     from ..data.hydrate import read_stand_off
 
+    refuse_overwriting(pool, output)
     done = join(read_stand_off(annotations), pool, output)
     click.echo(f"{done.found:,} sentences written to {output}")
     for source, count in sorted(done.missing.items()):
@@ -296,7 +305,8 @@ def report(labels, output, title, codebook):
     except OSError as error:
         fail(f"{codebook}: can't be read ({error.strerror}); name a codebook file")
     with named_errors(output):
-        write_corpus_page(labels, output, codebook=book, title=title)
+        refuse_overwriting([labels], output)
+    write_corpus_page(labels, output, codebook=book, title=title)
     click.echo(output)
 
 
