@@ -1,5 +1,7 @@
 # Everything from a bare machine with Python 3.11+ and make. `make demo` needs no torch; `make test` does.
-PYTHON ?= $(shell command -v python3.13 || command -v python3.12 || command -v python3.11 || command -v python3)
+# The first Python that is there, runs, and is new enough.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+  $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo $$p; break; }; done)
 VENV ?= .venv
 BIN := $(VENV)/bin
 # The annotated news that the shipped model was fitted on, and the sentences it must never see.
@@ -51,7 +53,7 @@ clean:
 	rm -rf build dist .venv *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
 
 $(VENV)/.base: pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "sitrep needs Python 3.11 or newer; name one: make PYTHON=python3.12")'
+	@test -n "$(PYTHON)" || { echo "sitrep needs Python 3.11 or newer; name one: make PYTHON=/path/to/python3.12" >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing sitrep (first time only)"
 	@$(BIN)/python -m pip install -q --disable-pip-version-check -e .
