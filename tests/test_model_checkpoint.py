@@ -85,6 +85,13 @@ def test_each_changed_cut_or_missing_file_is_named(toy_copy):
     assert load(toy_copy).predict([]) == []
 
 
+def test_a_file_that_the_manifest_does_not_know_is_refused(toy_copy):
+    (toy_copy / "adapter.safetensors").write_bytes(b"slipped in")
+    assert refusal(toy_copy).startswith(f"{toy_copy / 'adapter.safetensors'}: {MANIFEST} does not vouch for it")
+    (toy_copy / "adapter.safetensors").rename(toy_copy / "notes.txt")
+    assert load(toy_copy).predict([]) == []
+
+
 def test_no_folder_no_manifest(tmp_path, toy_copy):
     assert refusal(tmp_path / "nowhere") == f"{tmp_path / 'nowhere'}: no such model folder"
     (toy_copy / MANIFEST).unlink()
@@ -120,7 +127,7 @@ def test_a_manifest_that_lies_is_refused(toy_copy, fields, said):
     path = toy_copy / MANIFEST
     manifest = json.loads(path.read_text("utf-8"))
     for name, value in fields.items():
-        manifest[name] = value
+        manifest[name] = {**manifest[name], **value} if isinstance(value, dict) else value
         if value is None:
             del manifest[name]
     path.write_text(json.dumps(manifest), "utf-8")

@@ -149,6 +149,18 @@ def test_label_refuses_in_one_line(refused, articles, toy_model, tmp_path):
     assert not (tmp_path / "out.jsonl").exists()
 
 
+def test_nothing_is_written_over_an_input_or_another_output(refused, articles, toy_model, tmp_path):
+    before = articles.read_bytes()
+    assert "is an input and would be overwritten" in refused("label", articles, "-o", articles, "--model", toy_model)
+    (tmp_path / "link.jsonl").symlink_to(articles)
+    assert "is an input and would be overwritten" in refused("label", articles, "-o", "link.jsonl", "--model", toy_model)
+    assert "would be overwritten" in refused("label", articles, "-o", "o.jsonl", "--rejects", articles, "--model", toy_model)
+    assert "named as two outputs" in refused("label", articles, "-o", "o.jsonl", "--rejects", "./o.jsonl", "--model", toy_model)
+    assert "would be overwritten" in refused("report", "labels.parquet", "-o", "./labels.parquet")
+    assert articles.read_bytes() == before
+    assert not (tmp_path / "o.jsonl").exists()
+
+
 def test_nothing_to_label_is_an_error_that_says_why(refused, toy_model, tmp_path):
     (tmp_path / "empty.jsonl").write_text("")
     assert "empty.jsonl: nothing to label (empty_file 1)" in refused(

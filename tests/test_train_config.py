@@ -15,6 +15,7 @@ OUT_OF_RANGE = [
     {"task": "ranking"},
     {"epochs": 0},
     {"epochs": float("nan")},
+    {"epochs": float("inf")},
     {"batch_size": 0},
     {"learning_rate": 0},
     {"learning_rate": 1},

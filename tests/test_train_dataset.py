@@ -133,3 +133,11 @@ def test_data_that_cannot_be_trained_on_is_refused(file, rows, said):
 def test_no_data_is_refused():
     with pytest.raises(InputError, match="nothing to train on; name a file with --data"):
         prepare(TrainConfig())
+
+
+def test_one_class_alone_is_refused(file):
+    rows = [
+        {"text": f"sentence number {word}", "label": "x"} for word in "one two three four five six seven eight nine ten".split()
+    ]
+    with pytest.raises(InputError, match=r"a\.jsonl: every row has the same label"):
+        prepare(TrainConfig(data=(file("a.jsonl", rows),)))

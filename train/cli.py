@@ -2,6 +2,7 @@
 
 import functools
 import logging
+import math
 import os
 import sys
 from pathlib import Path
@@ -121,6 +122,8 @@ def label(inputs, output, folder, no_split, text_field, title_field, id_field, d
     from ..model import job, screen
     from ..model.classifier import load
 
+    if math.isnan(min_confidence):
+        raise InputError("--min-confidence is nan; give a number from 0 to 1")
     console = Console(stderr=True, quiet=quiet)
     sources = expand(inputs, stdin_format=stdin_format)
     if rejects_path is None and output != "-":
@@ -306,7 +309,7 @@ def report(labels, output, title, codebook):
         fail(f"{codebook}: can't be read ({error.strerror}); name a codebook file")
     with named_errors(output):
         refuse_overwriting([labels], output)
-    write_corpus_page(labels, output, codebook=book, title=title)
+        write_corpus_page(labels, output, codebook=book, title=title)
     click.echo(output)
 
 

@@ -68,7 +68,7 @@ class TrainConfig:
     def __post_init__(self) -> None:
         checks = (
             (self.task in ("", SINGLE, MULTI), f"task is {self.task!r}; use {SINGLE} or {MULTI}, or leave it out"),
-            (self.epochs > 0, f"epochs is {self.epochs}; it must be above 0"),
+            (0 < self.epochs <= 1000, f"epochs is {self.epochs}; it must lie between 0 and 1000"),
             (self.batch_size > 0, f"batch_size is {self.batch_size}; it must be above 0"),
             (0 < self.learning_rate < 1, f"learning_rate is {self.learning_rate}; it must lie between 0 and 1"),
             (0 < self.layer_decay <= 1, f"layer_decay is {self.layer_decay}; it must lie between 0 and 1"),

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from ..data.annotated import MULTI, Annotated, AnnotatedFile, check_labels, read_annotated
+from ..data.annotated import MULTI, SINGLE, Annotated, AnnotatedFile, check_labels, read_annotated
 from ..data.codebook import Codebook, CodebookError, load_codebook
 from ..data.errors import InputError
 from ..data.splits import near_duplicates, split_off, without_near_duplicates
@@ -43,6 +43,8 @@ def prepare(config: TrainConfig) -> TrainingData:
     codebook = _codebook(config, files)
     for file in files:
         check_labels(file.rows, codebook)
+    if task == SINGLE and len({row.primary for file in files for row in file.rows}) < 2:
+        raise InputError(f"{config.data[0]}: every row has the same label; a single-label model needs at least two")
 
     fit = [list(file.rows) for file in files]
     if config.validation:
