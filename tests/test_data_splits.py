@@ -118,10 +118,10 @@ def test_the_share_is_kept_and_another_salt_parts_otherwise():
 
 def test_a_group_larger_than_the_share_is_passed_over():
     rows = [row(f"Alpha{i} beta{i} gamma{i} delta{i}", "doc:large" if i < 80 else "") for i in range(100)]
-    rest, held = split_off(rows, 0.1)
-    assert not any(r.group for r in held)
-    assert len(held) == 10
-    assert len(rest) == 90
+    for salt in "abcdefgh":
+        rest, held = split_off(rows, 0.1, salt)
+        assert not any(r.group for r in held)
+        assert (len(rest), len(held)) == (90, 10)
 
 
 @pytest.mark.parametrize("share", [0, 1, -0.1, 1.5])
